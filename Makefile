@@ -1,0 +1,49 @@
+# Every verb is one plain command; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+export REQUIRE_SERVICES ?= 1
+
+.PHONY: help run setup test lint race e2e js fuzz bench docs image clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## start the chat on this machine
+	go run ./cmd/portcullis
+
+setup: ## install what the tests need (Debian as root), or say what is missing
+	@e2e/install-deps.sh
+
+test: setup lint race js ## everything that a change must pass: CI runs exactly this
+
+lint: ## gofmt, vet, staticcheck, modernizers, module checks
+	@test -z "$$(gofmt -l $$(git ls-files '*.go' | xargs ls 2>/dev/null) | tee /dev/stderr)" || { echo "run gofmt -w on these files"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go fix -diff ./...
+	go mod verify
+
+race: ## all Go tests with real PostgreSQL, Redis and Chromium, under the race detector
+	go test -race -timeout 20m ./...
+
+e2e: ## only the attacks on the real binary and the browser journeys
+	go test -race -count=1 -timeout 15m ./e2e/...
+
+js: ## types and unit tests of the browser code
+	cd web && npm ci --no-audit --no-fund --silent && npm test
+
+fuzz: ## fuzz every target for FUZZTIME (default 30s) each
+	@e2e/fuzz.sh $${FUZZTIME:-30s}
+
+bench: ## benchmarks of the hot paths
+	go test -run '^$$' -bench . -benchmem ./internal/socket ./internal/wire ./internal/guard/... ./internal/postgres
+
+docs: ## regenerate docs/config.md
+	go run ./cmd/portcullis config doc > docs/config.md
+
+image: ## build the container image
+	docker build -t portcullis:dev .
+
+clean: ## remove what builds and tests left here
+	rm -rf bin web/node_modules e2e/artifacts

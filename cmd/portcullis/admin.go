@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/portcullis/internal/account"
+	"example.com/portcullis/internal/app"
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/config"
+	"example.com/portcullis/internal/guard/authz"
+)
+
+func migrateCommand() command {
+	c := command{
+		name:    "migrate",
+		summary: "bring the database schema up to date",
+		usage: `usage: portcullis migrate [status]
+
+status says how many migrations are pending and changes nothing. Migrations only go forward.
+
+example: DATABASE_URL=postgres://… portcullis migrate`,
+	}
+	c.run = func(ctx context.Context, p process, args []string) (err error) {
+		fs := c.flags(p)
+		if err := c.parse(fs, args, 0, 1); err != nil {
+			return err
+		}
+		cfg, err := config.Load(p.Environ)
+		if err != nil {
+			return err
+		}
+		b, err := app.OpenDatabase(ctx, cfg, dataDir(cfg), logger(cfg, p.Stderr))
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, b.Close(context.WithoutCancel(ctx))) }()
+		n, err := b.DB.Pending(ctx)
+		if err != nil {
+			return err
+		}
+		switch fs.Arg(0) {
+		case "status":
+			_, err = fmt.Fprintf(p.Stdout, "%d migrations are pending\n", n)
+			return err
+		case "":
+			if err := b.DB.Migrate(ctx); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(p.Stdout, "%d migrations applied\n", n)
+			return err
+		}
+		fs.Usage()
+		return errUsage
+	}
+	return c
+}
+
+func userCommand() command {
+	c := command{
+		name:    "user",
+		summary: "add, list, disable or change users",
+		usage: `usage: portcullis user list
+       portcullis user add <name> [-display "Full Name"] [-role user|auditor|admin]   password on standard input
+       portcullis user password <name>                                                password on standard input
+       portcullis user role <name> user|auditor|admin
+       portcullis user disable <name> | enable <name>
+
+Everything but list and add ends the user's sessions, on every node, at once.
+
+example: openssl rand -base64 18 | tee /dev/tty | portcullis user add carol -role auditor`,
+	}
+	c.run = func(ctx context.Context, p process, args []string) error {
+		fs := c.flags(p)
+		display := fs.String("display", "", "name that others see")
+		role := fs.String("role", "user", "user, auditor or admin")
+		// Words first, flags after: `user add carol -role admin` reads like a sentence.
+		verb, name, rest := words(args)
+		if err := c.parse(fs, rest, 0, 1); err != nil {
+			return err
+		}
+		if verb == "" || (name == "") != (verb == "list") {
+			fs.Usage()
+			return errUsage
+		}
+		return withApp(ctx, p, func(ctx context.Context, parts app.Parts, _ *app.Backends) error {
+			return user(ctx, p, parts.Accounts, verb, name, *display, *role, fs.Arg(0))
+		})
+	}
+	return c
+}
+
+func user(ctx context.Context, p process, accounts *account.Service, verb, name, display, role, word string) error {
+	switch verb {
+	case "list":
+		users, err := accounts.List(ctx, 1000)
+		if err != nil {
+			return err
+		}
+		for _, u := range users {
+			fmt.Fprintln(p.Stdout, userLine(u))
+		}
+		return nil
+	case "add":
+		pw, err := readPassword(p)
+		if err != nil {
+			return err
+		}
+		u, err := accounts.Create(ctx, name, pw, display, authz.SiteRole(role))
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(p.Stdout, userLine(u))
+		return err
+	case "password":
+		pw, err := readPassword(p)
+		if err != nil {
+			return err
+		}
+		return accounts.ResetPassword(ctx, name, pw)
+	case "role":
+		return accounts.SetRole(ctx, name, authz.SiteRole(word))
+	case "disable", "enable":
+		return accounts.SetDisabled(ctx, name, verb == "disable")
+	}
+	return fmt.Errorf("there is no `user %s`; see `portcullis user -h`", verb)
+}
+
+func sessionCommand() command {
+	c := command{
+		name:    "session",
+		summary: "list or end the sessions of a user",
+		usage: `usage: portcullis session list <name>
+       portcullis session revoke <name> [sid]     without sid: all of them
+
+example: portcullis session revoke mallory`,
+	}
+	c.run = func(ctx context.Context, p process, args []string) error {
+		fs := c.flags(p)
+		if err := c.parse(fs, args, 2, 3); err != nil {
+			return err
+		}
+		return withApp(ctx, p, func(ctx context.Context, parts app.Parts, b *app.Backends) error {
+			u, err := parts.Accounts.Find(ctx, fs.Arg(1))
+			if err != nil {
+				return err
+			}
+			switch fs.Arg(0) {
+			case "list":
+				sessions, err := b.DB.Sessions().OfUser(ctx, u.ID.UUID)
+				if err != nil {
+					return err
+				}
+				for _, s := range sessions {
+					fmt.Fprintf(p.Stdout, "%s  since %s  until %s  %s\n", s.SID, s.CreatedAt.Format(time.RFC3339), s.EndsFirst().Format(time.RFC3339), s.IP)
+				}
+				return nil
+			case "revoke":
+				return revoke(ctx, p, parts, b, u, fs.Arg(2))
+			}
+			fs.Usage()
+			return errUsage
+		})
+	}
+	return c
+}
+
+func revoke(ctx context.Context, p process, parts app.Parts, b *app.Backends, u account.User, sid string) error {
+	const reason = "admin"
+	var ended []uuid.UUID
+	if sid == "" {
+		var err error
+		if ended, err = b.DB.Sessions().RevokeAll(ctx, u.ID.UUID, uuid.Nil, reason); err != nil {
+			return err
+		}
+	} else {
+		id, err := chat.ParseSessionID(sid)
+		if err != nil {
+			return fmt.Errorf("sid: %w", err)
+		}
+		ok, err := b.DB.Sessions().Revoke(ctx, u.ID.UUID, id.UUID, reason)
+		if err != nil {
+			return err
+		}
+		if ok {
+			ended = append(ended, id.UUID)
+		}
+	}
+	for _, id := range ended {
+		parts.Node.Revoke(ctx, chat.Revocation{Session: chat.SessionID{UUID: id}, User: u.ID, Reason: reason, At: time.Now()})
+	}
+	_, err := fmt.Fprintf(p.Stdout, "%d sessions ended\n", len(ended))
+	return err
+}
+
+func roomCommand() command {
+	c := command{
+		name:    "room",
+		summary: "list a user's rooms, or make one",
+		usage: `usage: portcullis room list <user>
+       portcullis room create <owner> <title> [open|closed]
+
+example: portcullis room create alice "Harbour office" closed`,
+	}
+	c.run = func(ctx context.Context, p process, args []string) error {
+		fs := c.flags(p)
+		if err := c.parse(fs, args, 2, 4); err != nil {
+			return err
+		}
+		return withApp(ctx, p, func(ctx context.Context, parts app.Parts, _ *app.Backends) error {
+			u, err := parts.Accounts.Find(ctx, fs.Arg(1))
+			if err != nil {
+				return err
+			}
+			switch {
+			case fs.Arg(0) == "list" && fs.NArg() == 2:
+				rooms, err := parts.Rooms.Rooms(ctx, u.ID)
+				if err != nil {
+					return err
+				}
+				for _, r := range rooms {
+					fmt.Fprintf(p.Stdout, "%s  %-7s %-9s %4d members  %s\n", r.ID, r.Visibility, r.Role, r.Members, r.Title)
+				}
+				return nil
+			case fs.Arg(0) == "create" && fs.NArg() >= 3:
+				v := chat.Closed
+				if fs.NArg() == 4 {
+					v = chat.Visibility(fs.Arg(3))
+				}
+				r, err := parts.Chat.CreateRoom(ctx, chat.Actor{User: u.ID, Username: u.Username, DisplayName: u.DisplayName, Role: u.Role, Client: "command"}, fs.Arg(2), v)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(p.Stdout, r.ID)
+				return err
+			}
+			fs.Usage()
+			return errUsage
+		})
+	}
+	return c
+}
+
+// words splits leading words from the flags behind them.
+func words(args []string) (verb, name string, rest []string) {
+	for len(args) > 0 && len(rest) == 0 {
+		switch {
+		case len(args[0]) > 0 && args[0][0] == '-':
+			return verb, name, args
+		case verb == "":
+			verb = args[0]
+		case name == "":
+			name = args[0]
+		default:
+			return verb, name, args
+		}
+		args = args[1:]
+	}
+	return verb, name, args
+}

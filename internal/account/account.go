@@ -1,0 +1,60 @@
+// Package account is about people: signing up and in, passwords, roles, disabling.
+//
+// Threat: guessing passwords (many for one account, one for many accounts, from
+// one address or from thousands), learning which accounts exist from an answer or
+// from its timing, using the guard against guessing to lock a victim out, and
+// signing in with a session that should have ended (CWE-307, CWE-204, ASVS 6.3.1,
+// 6.3.8, 7.4.2).
+//
+// Rule: one answer and equal work for a wrong password and an unknown name; tries
+// are budgeted per account and client prefix together, per client prefix, and
+// over all, so that an attacker elsewhere cannot use up the victim's own tries; a change of
+// password, role or standing ends the user's other sessions in one transaction
+// and tells every node.
+//
+// Not covered: a password that the attacker knows already, and a user who signs in
+// on a machine that the attacker controls.
+package account
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/authz"
+)
+
+// User is an account as stored.
+type User struct {
+	ID           chat.UserID
+	Username     string // lower-case ASCII, unique
+	DisplayName  string
+	Role         authz.SiteRole
+	PasswordHash string // argon2id in PHC form
+	Disabled     bool
+	CreatedAt    time.Time
+}
+
+// ErrNoUser says that there is no such account. It never reaches a client.
+var ErrNoUser = errors.New("no such user")
+
+// Store keeps accounts. The three Set methods end sessions in the same transaction
+// as the change, with entries in the revocation outbox, and return the ended sids.
+type Store interface {
+	// Create stores a new user; *chat.Error of kind Conflict when the name is taken.
+	Create(ctx context.Context, u User) error
+	// ByUsername and ByID return ErrNoUser when there is none.
+	ByUsername(ctx context.Context, username string) (User, error)
+	ByID(ctx context.Context, id chat.UserID) (User, error)
+	// SetPassword replaces the hash and ends every session of the user but keep.
+	SetPassword(ctx context.Context, id chat.UserID, hash string, keep chat.SessionID, reason string) ([]chat.SessionID, error)
+	// SetRole changes the site role and ends every session of the user.
+	SetRole(ctx context.Context, id chat.UserID, role authz.SiteRole, reason string) ([]chat.SessionID, error)
+	// SetDisabled disables or enables an account; disabling ends every session.
+	SetDisabled(ctx context.Context, id chat.UserID, disabled bool, reason string) ([]chat.SessionID, error)
+	// Rehash replaces oldHash by newHash if it is still the stored one.
+	Rehash(ctx context.Context, id chat.UserID, oldHash, newHash string) error
+	// List returns users by name, at most limit.
+	List(ctx context.Context, limit int) ([]User, error)
+}

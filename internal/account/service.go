@@ -1,0 +1,353 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
+
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/authz"
+	"example.com/portcullis/internal/guard/password"
+	"example.com/portcullis/internal/guard/ratelimit"
+	"example.com/portcullis/internal/guard/session"
+)
+
+// Passwords hashes and checks passwords; guard/password is the real one.
+type Passwords interface {
+	// Check refuses weak passwords with an error whose text may be shown.
+	Check(password, username string) error
+	Hash(ctx context.Context, password string) (string, error)
+	Verify(ctx context.Context, hash, password string) (ok, rehash bool, err error)
+	// VerifyUnknown does the work of Verify for a user that does not exist.
+	VerifyUnknown(ctx context.Context, password string) error
+}
+
+// Networks tells where users have signed in from before.
+type Networks interface {
+	// Seen reports whether user has had a session from this network recently.
+	Seen(ctx context.Context, user chat.UserID, network string) (bool, error)
+}
+
+// Revoker tells every node that a session ended. The Store has stored it already.
+type Revoker interface {
+	Revoke(ctx context.Context, r chat.Revocation)
+}
+
+// Options of New. All are required.
+type Options struct {
+	Store     Store
+	Networks  Networks
+	Passwords Passwords
+	Limits    ratelimit.Source
+	Revoker   Revoker
+	Audit     audit.Recorder
+	Now       func() time.Time
+
+	// TriesPerMinute is the budget of one client prefix for sign-in and sign-up.
+	TriesPerMinute int
+	// OpenSignUp lets anybody create an account.
+	OpenSignUp bool
+}
+
+// Service is what the pages and the command line do with accounts.
+type Service struct{ o Options }
+
+// New validates the options.
+func New(o Options) (*Service, error) {
+	if o.Store == nil || o.Networks == nil || o.Passwords == nil || o.Limits == nil || o.Revoker == nil || o.Audit == nil || o.Now == nil {
+		return nil, errors.New("account: every dependency is required")
+	}
+	if o.TriesPerMinute <= 0 {
+		return nil, errors.New("account: TriesPerMinute must be positive")
+	}
+	return &Service{o}, nil
+}
+
+// Caller is the client behind a call, for budgets and events. It is no identity.
+type Caller struct {
+	Network   netip.Prefix // /32 or /64
+	UserAgent string
+	RequestID string
+}
+
+// Errors of this package; their texts may be shown.
+var (
+	// ErrInvalidCredentials is the one answer to a wrong password, an unknown name and a disabled account.
+	ErrInvalidCredentials = &chat.Error{Kind: chat.Denied, Public: "The user name or the password is wrong."}
+	// ErrSignUpClosed says that accounts are made by the administrator.
+	ErrSignUpClosed = &chat.Error{Kind: chat.Denied, Public: "Sign-up is closed here. Ask the administrator for an account."}
+)
+
+var usernames = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])$`)
+
+// maxDisplayName fits one line of the member list.
+const maxDisplayName = 64
+
+// SignUp creates an account for anybody, if that is open.
+func (s *Service) SignUp(ctx context.Context, c Caller, username, pw, displayName string) (User, error) {
+	if !s.o.OpenSignUp {
+		return User{}, ErrSignUpClosed
+	}
+	if err := s.budget(ctx, c, "sign_up", s.network(c)); err != nil {
+		return User{}, err
+	}
+	u, err := s.Create(ctx, username, pw, displayName, authz.User)
+	if err == nil {
+		s.record(ctx, c, audit.Event{Name: audit.UserCreated, Level: audit.Info, Control: "password", User: u.ID.String()})
+	}
+	return u, err
+}
+
+// Create makes an account; the command line calls it without a budget.
+func (s *Service) Create(ctx context.Context, username, pw, displayName string, role authz.SiteRole) (User, error) {
+	username = Fold(username)
+	if !usernames.MatchString(username) {
+		return User{}, invalid("A user name has 2 to 32 letters a–z, digits, dots, dashes or underscores, and starts and ends with a letter or digit.")
+	}
+	displayName, err := cleanDisplayName(displayName, username)
+	if err != nil {
+		return User{}, err
+	}
+	if !authz.KnownSite(role) {
+		return User{}, invalid("A role is user, auditor or admin.")
+	}
+	if err := s.o.Passwords.Check(pw, username); err != nil {
+		return User{}, invalid(err.Error())
+	}
+	hash, err := s.o.Passwords.Hash(ctx, pw)
+	if err != nil {
+		return User{}, busy(err)
+	}
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return User{}, fmt.Errorf("make user id: %w", err)
+	}
+	u := User{ID: chat.UserID{UUID: id}, Username: username, DisplayName: displayName, Role: role, PasswordHash: hash, CreatedAt: s.o.Now()}
+	if err := s.o.Store.Create(ctx, u); err != nil {
+		return User{}, fmt.Errorf("create user: %w", err)
+	}
+	return u, nil
+}
+
+// SignIn proves a password. Wrong password, unknown name and disabled account
+// have one answer and take the work of one argon2id hash each.
+//
+//control:name password
+func (s *Service) SignIn(ctx context.Context, c Caller, username, pw string) (User, error) {
+	username = Fold(username)
+	u, err := s.o.Store.ByUsername(ctx, username)
+	unknown := errors.Is(err, ErrNoUser)
+	if err != nil && !unknown {
+		return User{}, fmt.Errorf("find user: %w", err)
+	}
+	if err := s.throttle(ctx, c, username, u); err != nil {
+		return User{}, err
+	}
+	if unknown {
+		if err := s.o.Passwords.VerifyUnknown(ctx, pw); err != nil {
+			return User{}, busy(err)
+		}
+		return User{}, s.refuse(ctx, c, username, u, "unknown_user")
+	}
+	ok, rehash, err := s.o.Passwords.Verify(ctx, u.PasswordHash, pw)
+	switch {
+	case err != nil:
+		return User{}, busy(err)
+	case !ok:
+		return User{}, s.refuse(ctx, c, username, u, "wrong_password")
+	case u.Disabled:
+		return User{}, s.refuse(ctx, c, username, u, "disabled")
+	}
+	if rehash {
+		// A failure here costs nothing but another try at the next sign-in.
+		if hash, err := s.o.Passwords.Hash(ctx, pw); err == nil {
+			_ = s.o.Store.Rehash(ctx, u.ID, u.PasswordHash, hash)
+		}
+	}
+	s.record(ctx, c, audit.Event{Name: audit.LoginSuccess, Level: audit.Info, Control: "password", User: u.ID.String()})
+	return u, nil
+}
+
+// ChangePassword replaces a's password and ends every other session of a.
+func (s *Service) ChangePassword(ctx context.Context, c Caller, a chat.Actor, current, next string) error {
+	u, err := s.o.Store.ByID(ctx, a.User)
+	if err != nil {
+		return fmt.Errorf("find user: %w", err)
+	}
+	if err := s.throttle(ctx, c, u.Username, u); err != nil {
+		return err
+	}
+	ok, _, err := s.o.Passwords.Verify(ctx, u.PasswordHash, current)
+	if err != nil {
+		return busy(err)
+	}
+	if !ok {
+		s.record(ctx, c, audit.Event{Name: audit.PasswordChangeFail, Level: audit.Critical, Control: "password", Reason: "wrong_password", User: u.ID.String()})
+		return ErrInvalidCredentials
+	}
+	if err := s.o.Passwords.Check(next, u.Username); err != nil {
+		return invalid(err.Error())
+	}
+	if err := s.setPassword(ctx, u.ID, next, a.Session); err != nil {
+		return err
+	}
+	s.record(ctx, c, audit.Event{Name: audit.PasswordChange, Level: audit.Info, Control: "password", User: u.ID.String()})
+	return nil
+}
+
+// ResetPassword is the administrator's: it ends every session of the user.
+func (s *Service) ResetPassword(ctx context.Context, username, next string) error {
+	u, err := s.Find(ctx, username)
+	if err != nil {
+		return err
+	}
+	if err := s.o.Passwords.Check(next, u.Username); err != nil {
+		return invalid(err.Error())
+	}
+	return s.setPassword(ctx, u.ID, next, chat.SessionID{})
+}
+
+func (s *Service) setPassword(ctx context.Context, id chat.UserID, pw string, keep chat.SessionID) error {
+	hash, err := s.o.Passwords.Hash(ctx, pw)
+	if err != nil {
+		return busy(err)
+	}
+	const reason = "password_change"
+	ended, err := s.o.Store.SetPassword(ctx, id, hash, keep, reason)
+	if err != nil {
+		return fmt.Errorf("set password: %w", err)
+	}
+	s.announce(ctx, id, ended, reason)
+	return nil
+}
+
+// SetRole changes what a user may do outside rooms and ends their sessions, so that
+// no socket lives on with the old rights.
+func (s *Service) SetRole(ctx context.Context, username string, role authz.SiteRole) error {
+	if !authz.KnownSite(role) {
+		return invalid("A role is user, auditor or admin.")
+	}
+	u, err := s.Find(ctx, username)
+	if err != nil {
+		return err
+	}
+	const reason = "role_change"
+	ended, err := s.o.Store.SetRole(ctx, u.ID, role, reason)
+	if err != nil {
+		return fmt.Errorf("set role: %w", err)
+	}
+	s.announce(ctx, u.ID, ended, reason)
+	s.o.Audit.Record(ctx, audit.Event{Name: audit.AuthzChange, Level: audit.Warn, Control: "authz", User: u.ID.String(), Detail: string(role)})
+	return nil
+}
+
+// SetDisabled disables an account, which ends its sessions, or enables it again.
+func (s *Service) SetDisabled(ctx context.Context, username string, disabled bool) error {
+	u, err := s.Find(ctx, username)
+	if err != nil {
+		return err
+	}
+	const reason = "disabled"
+	ended, err := s.o.Store.SetDisabled(ctx, u.ID, disabled, reason)
+	if err != nil {
+		return fmt.Errorf("set disabled: %w", err)
+	}
+	s.announce(ctx, u.ID, ended, reason)
+	e := audit.Event{Name: audit.UserUpdated, Level: audit.Warn, Control: "session", User: u.ID.String(), Reason: "enabled"}
+	if disabled {
+		e.Name, e.Reason = audit.UserDisabled, reason
+	}
+	s.o.Audit.Record(ctx, e)
+	return nil
+}
+
+// Find reads a user by name for the command line.
+func (s *Service) Find(ctx context.Context, username string) (User, error) {
+	u, err := s.o.Store.ByUsername(ctx, Fold(username))
+	if err != nil {
+		return User{}, fmt.Errorf("find user %q: %w", username, err)
+	}
+	return u, nil
+}
+
+// List returns users by name.
+func (s *Service) List(ctx context.Context, limit int) ([]User, error) {
+	return s.o.Store.List(ctx, limit)
+}
+
+// Actor derives who acts from a live session: the only place where an Actor is made.
+func (s *Service) Actor(ctx context.Context, sess session.Session) (chat.Actor, error) {
+	if sess.User == uuid.Nil {
+		return chat.Actor{}, chat.ErrDenied
+	}
+	u, err := s.o.Store.ByID(ctx, chat.UserID{UUID: sess.User})
+	if errors.Is(err, ErrNoUser) || err == nil && u.Disabled {
+		return chat.Actor{}, chat.ErrDenied
+	}
+	if err != nil {
+		return chat.Actor{}, fmt.Errorf("find user: %w", err)
+	}
+	return chat.Actor{User: u.ID, Session: chat.SessionID{UUID: sess.SID}, Username: u.Username, DisplayName: u.DisplayName, Role: u.Role}, nil
+}
+
+func (s *Service) announce(ctx context.Context, id chat.UserID, ended []chat.SessionID, reason string) {
+	for _, sid := range ended {
+		s.o.Revoker.Revoke(ctx, chat.Revocation{Session: sid, User: id, Reason: reason, At: s.o.Now()})
+	}
+}
+
+func (s *Service) refuse(ctx context.Context, c Caller, username string, u User, reason string) error {
+	e := audit.Event{Name: audit.LoginFail, Level: audit.Warn, Control: "password", Reason: reason, Username: username}
+	if u.ID != (chat.UserID{}) {
+		e.User = u.ID.String()
+	}
+	s.record(ctx, c, e)
+	return ErrInvalidCredentials
+}
+
+func (s *Service) record(ctx context.Context, c Caller, e audit.Event) {
+	e.IP, e.UserAgent, e.Request = c.Network.String(), c.UserAgent, c.RequestID
+	s.o.Audit.Record(ctx, e)
+}
+
+// Fold is the one spelling of a user name: lower-case, compatibility forms folded.
+func Fold(username string) string {
+	return strings.ToLower(norm.NFKC.String(strings.TrimSpace(username)))
+}
+
+func cleanDisplayName(name, username string) (string, error) {
+	name = strings.Join(strings.Fields(norm.NFC.String(name)), " ")
+	if name == "" {
+		return username, nil
+	}
+	if utf8.RuneCountInString(name) > maxDisplayName {
+		return "", invalid("A display name has at most 64 characters.")
+	}
+	for _, r := range name {
+		if r == utf8.RuneError || !unicode.IsGraphic(r) {
+			return "", invalid("A display name cannot hold invisible or control characters.")
+		}
+	}
+	return name, nil
+}
+
+// busy explains that passwords cannot be worked on right now: the queue for the
+// processor is full, which is what bounds the cost of a flood of sign-ins.
+func busy(err error) error {
+	if errors.Is(err, password.ErrBusy) {
+		return &chat.Error{Kind: chat.Busy, Public: "Many people are signing in right now. Try again in a moment.", RetryAfter: time.Second, Err: err}
+	}
+	return fmt.Errorf("work on password: %w", err)
+}
+
+func invalid(public string) error { return &chat.Error{Kind: chat.Invalid, Public: public} }

@@ -1,0 +1,67 @@
+package account
+
+import (
+	"context"
+	"fmt"
+
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/ratelimit"
+)
+
+// The shape of the guessing budgets, relative to TriesPerMinute.
+const (
+	// pairShare: one client prefix has half of its tries for any one account.
+	pairShare = 2
+	// accountTimes: all strangers together have this many prefixes' tries for one account.
+	accountTimes = 5
+	// globalTimes bounds password hashing for the whole service.
+	globalTimes = 100
+)
+
+// throttle charges one try at a password to the budgets: this network, this
+// network for this account, everybody; and, for a network that the account has not
+// been used from, all such networks together. An attacker with many addresses can
+// use up that last budget and lock out other strangers, but never the owner, who
+// comes from a network that the account knows (OWASP: lockout as denial of service).
+//
+//control:name throttle
+func (s *Service) throttle(ctx context.Context, c Caller, username string, u User) error {
+	buckets := []ratelimit.Bucket{
+		s.network(c),
+		s.bucket("sign_in_pair", username+" "+c.Network.String(), float64(s.o.TriesPerMinute)/pairShare),
+		s.bucket("sign_in_global", "", float64(s.o.TriesPerMinute)*globalTimes),
+	}
+	known := false
+	if u.ID != (chat.UserID{}) {
+		var err error
+		if known, err = s.o.Networks.Seen(ctx, u.ID, c.Network.String()); err != nil {
+			return fmt.Errorf("look up network: %w", err)
+		}
+	}
+	if !known {
+		buckets = append(buckets, s.bucket("sign_in_account", username, float64(s.o.TriesPerMinute)*accountTimes))
+	}
+	return s.budget(ctx, c, username, buckets...)
+}
+
+// budget takes one try from every bucket, or none and an error that says when.
+func (s *Service) budget(ctx context.Context, c Caller, username string, buckets ...ratelimit.Bucket) error {
+	got, err := s.o.Limits.Take(ctx, buckets, 1)
+	if err != nil {
+		return &chat.Error{Kind: chat.Busy, Public: "Signing in is not possible right now. Try again in a moment.", Err: err}
+	}
+	if got.Allowed {
+		return nil
+	}
+	s.record(ctx, c, audit.Event{Name: audit.LoginFailMax, Level: audit.Warn, Control: "throttle", Reason: got.By, Username: username})
+	return &chat.Error{Kind: chat.RateLimited, Public: "Too many tries. Wait a moment and try again.", RetryAfter: got.RetryAfter}
+}
+
+func (s *Service) network(c Caller) ratelimit.Bucket {
+	return s.bucket("sign_in_network", c.Network.String(), float64(s.o.TriesPerMinute))
+}
+
+func (s *Service) bucket(name, key string, perMinute float64) ratelimit.Bucket {
+	return ratelimit.Bucket{Name: name, Key: key, Limit: ratelimit.Limit{Rate: perMinute / 60, Burst: max(1, int(perMinute))}}
+}

@@ -1,0 +1,199 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"example.com/portcullis/internal/account"
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/config"
+	"example.com/portcullis/internal/fanout"
+	"example.com/portcullis/internal/guard/admission"
+	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/clientip"
+	"example.com/portcullis/internal/guard/csrf"
+	"example.com/portcullis/internal/guard/headers"
+	"example.com/portcullis/internal/guard/host"
+	"example.com/portcullis/internal/guard/origin"
+	"example.com/portcullis/internal/guard/password"
+	"example.com/portcullis/internal/guard/ratelimit"
+	"example.com/portcullis/internal/guard/session"
+	"example.com/portcullis/internal/guard/ticket"
+	"example.com/portcullis/internal/site"
+	"example.com/portcullis/internal/socket"
+	"example.com/portcullis/internal/wire"
+	"example.com/portcullis/web"
+)
+
+const (
+	// redisPrefix keeps our keys apart from others' in a shared Redis, and is what an
+	// ACL user is limited to.
+	redisPrefix = "portcullis:"
+	// leaseTTL is how long the sockets of a crashed node count against their users.
+	leaseTTL = 30 * time.Second
+	// fallbackShare is what a node allows alone of each budget while Redis is away:
+	// stricter, because every node counts for itself then.
+	fallbackShare = 0.5
+)
+
+// Hardened fills every part with the real thing.
+func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logger, node string, demo []string) (Parts, error) {
+	now := time.Now
+	base := strings.TrimSuffix(c.BaseURL.String(), "/")
+	origins := append([]string{base}, c.AllowedOrigins...)
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	events, err := audit.New(audit.Options{Log: log, Store: b.DB.Events(), Now: now})
+	if err != nil {
+		return Parts{}, err
+	}
+	registry.MustRegister(eventCounts{events})
+
+	hosts, err := host.New(origins...)
+	if err != nil {
+		return Parts{}, err
+	}
+	originPolicy, err := origin.New(origins...)
+	if err != nil {
+		return Parts{}, err
+	}
+	csrfGuard, err := csrf.New(origins...)
+	if err != nil {
+		return Parts{}, err
+	}
+	headerPolicy, err := headers.New(headers.Options{BaseURL: c.BaseURL, ReportPath: "/csp-report"})
+	if err != nil {
+		return Parts{}, err
+	}
+	addresses := clientip.New(c.TrustedProxies)
+
+	memory := ratelimit.NewMemory(now)
+	limits := ratelimit.NewFallback(ratelimit.NewRedis(b.Redis, redisPrefix), memory, fallbackShare, func(err error) {
+		events.Record(ctx, audit.Event{Name: audit.LimiterDegraded, Level: audit.Warn, Control: "ratelimit", Reason: "redis_unavailable"})
+		log.Warn("rate limits fall back to this node's memory", "error", err)
+	})
+
+	sessions, err := session.New(session.Options{Idle: c.SessionIdle, Lifetime: c.SessionLifetime, Now: now, Unavailable: site.Unavailable}, b.DB.Sessions())
+	if err != nil {
+		return Parts{}, err
+	}
+	passwords, err := password.New(password.Options{})
+	if err != nil {
+		return Parts{}, err
+	}
+	fan, err := fanout.New(fanout.Options{Redis: b.Redis, Prefix: redisPrefix, Node: node, Log: log, Audit: events, Registerer: registry,
+		Source: source{b.DB.Rooms(), b.DB.Revocations()}})
+	if err != nil {
+		return Parts{}, err
+	}
+	keys, err := ticketKeys(ctx, c, b)
+	if err != nil {
+		return Parts{}, err
+	}
+	spent, err := fanout.NewTickets(b.Redis, redisPrefix)
+	if err != nil {
+		return Parts{}, err
+	}
+	tickets, err := ticket.New(ticket.Options{Keys: keys, Issuer: base, Lifetime: c.TicketLifetime, Now: now}, spent)
+	if err != nil {
+		return Parts{}, err
+	}
+	rooms := b.DB.Rooms()
+	service, err := chat.New(rooms, fan, newBudgets(limits, c, events), now)
+	if err != nil {
+		return Parts{}, err
+	}
+	accounts, err := account.New(account.Options{Store: b.DB.Accounts(), Networks: b.DB.Sessions(), Passwords: passwords, Limits: limits, Revoker: fan, Audit: events, Now: now,
+		TriesPerMinute: c.SignInsPerMinute, OpenSignUp: c.OpenSignUp})
+	if err != nil {
+		return Parts{}, err
+	}
+	schemas, err := fs.Sub(web.FS, "schemas")
+	if err != nil {
+		return Parts{}, err
+	}
+	codec, err := wire.NewCodec(schemas)
+	if err != nil {
+		return Parts{}, err
+	}
+	sockets, err := socket.New(socket.Options{
+		Chat: service, Codec: codec, Sessions: sessions, Accounts: accounts, Tickets: tickets, Host: hosts, Origin: originPolicy, ClientIP: addresses,
+		Limits: limits, Gate: admission.NewGate(c.SocketsPerNode), Leases: admission.NewLeases(b.Redis, redisPrefix, leaseTTL), Feed: fan,
+		Audit: events, Log: log, Registerer: registry, Now: now,
+		Config: socket.Numbers{MessagesPerMinute: c.MessagesPerMinute, MessageBurst: c.MessageBurst, HandshakesPerMinute: c.HandshakesPerMinute,
+			SocketsPerUser: c.SocketsPerUser, SessionIdle: c.SessionIdle, RevalidateEvery: c.RevalidateEvery, PingEvery: c.PingEvery},
+	})
+	if err != nil {
+		return Parts{}, err
+	}
+	fan.SetSink(sockets)
+	pages, err := site.New(site.Options{
+		Chat: service, Accounts: accounts, Sessions: sessions, Devices: b.DB.Sessions(), Tickets: tickets, CSRF: csrfGuard, Origin: originPolicy, ClientIP: addresses,
+		Limits: limits, Revoker: fan, Sockets: sockets, Presence: fan, Audit: events, Log: log, Now: now, Web: web.FS, BaseURL: c.BaseURL,
+		RequestsPerMinute: c.RequestsPerMinute, OpenSignUp: c.OpenSignUp, Demo: demo,
+	})
+	if err != nil {
+		return Parts{}, err
+	}
+	return Parts{
+		Config: c, Log: log, Registry: registry, Audit: events, Host: hosts, Headers: headerPolicy, Accounts: accounts, Chat: service, Rooms: rooms, Node: fan, Sockets: sockets, Site: pages,
+		Ready: map[string]func(context.Context) error{
+			"postgres": b.DB.Ping,
+			"redis":    func(ctx context.Context) error { return b.Redis.Ping(ctx).Err() },
+		},
+		Purge: b.DB.Purge,
+	}, nil
+}
+
+// ticketKeys are the configured ones, or in development those in the database, so
+// that nodes on one database share them.
+func ticketKeys(ctx context.Context, c config.Config, b *Backends) ([]ticket.Key, error) {
+	var keys []ticket.Key
+	for _, k := range c.TicketKeys {
+		keys = append(keys, ticket.Key{ID: k.ID, Secret: k.Key})
+	}
+	if len(keys) > 0 {
+		return keys, nil
+	}
+	if c.Production() {
+		return nil, errors.New("app: production needs ticket keys") // config refuses it first
+	}
+	return b.DB.Keys().TicketKeys(ctx)
+}
+
+// source joins what fan-out reads from PostgreSQL.
+type source struct {
+	chat.Store
+	outbox interface {
+		Since(ctx context.Context, window time.Duration) ([]chat.Revocation, error)
+	}
+}
+
+func (s source) Since(ctx context.Context, window time.Duration) ([]chat.Revocation, error) {
+	return s.outbox.Since(ctx, window)
+}
+
+// eventCounts shows the security log's own counters as metrics.
+type eventCounts struct{ log *audit.Log }
+
+var (
+	descEvents  = prometheus.NewDesc("portcullis_security_events_total", "Security events, by name.", []string{"event"}, nil)
+	descDropped = prometheus.NewDesc("portcullis_security_events_dropped_total", "Security events that found no room in the log's queues.", nil, nil)
+)
+
+func (e eventCounts) Describe(ch chan<- *prometheus.Desc) { ch <- descEvents; ch <- descDropped }
+
+func (e eventCounts) Collect(ch chan<- prometheus.Metric) {
+	for name, n := range e.log.Counts() {
+		ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(n), string(name))
+	}
+	ch <- prometheus.MustNewConstMetric(descDropped, prometheus.CounterValue, float64(e.log.Dropped()))
+}

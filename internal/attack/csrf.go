@@ -1,0 +1,85 @@
+package attack
+
+import (
+	"context"
+	"net/http"
+	"strings"
+)
+
+func csrfAttacks() []Attack {
+	return []Attack{
+		forgery("mint a ticket", http.MethodPost, "/api/ws-ticket", `{"route":"/ws"}`, http.StatusCreated),
+		forgery("sign the victim out", http.MethodPost, "/api/sign-out", `{}`, http.StatusNoContent),
+		forgery("make a room", http.MethodPost, "/api/rooms", `{"title":"x","visibility":"open"}`, http.StatusCreated),
+		{
+			Control: "csrf",
+			Title:   "a cross-site form smuggles JSON as text/plain, which needs no preflight",
+			Run: func(ctx context.Context, t *Target) (Outcome, error) {
+				victim, err := t.Person(ctx, "victim")
+				if err != nil {
+					return Outcome{}, err
+				}
+				return forge(ctx, victim, http.MethodPost, "/api/rooms", `{"title":"x","visibility":"open"}`, http.Header{
+					"Content-Type": {"text/plain"}, "X-Csrf-Token": {victim.CSRF}, "Origin": {t.Base.String()},
+				}, http.StatusCreated)
+			},
+		},
+		{
+			Control: "csrf",
+			Title:   "an attacker uses a token of their own session against the victim's",
+			Run: func(ctx context.Context, t *Target) (Outcome, error) {
+				victim, err := t.Person(ctx, "victim")
+				if err != nil {
+					return Outcome{}, err
+				}
+				mallory, err := t.Person(ctx, "mallory")
+				if err != nil {
+					return Outcome{}, err
+				}
+				return forge(ctx, victim, http.MethodPost, "/api/ws-ticket", `{"route":"/ws"}`, http.Header{
+					"Content-Type": {"application/json"}, "X-Csrf-Token": {mallory.CSRF}, "Origin": {t.Base.String()},
+				}, http.StatusCreated)
+			},
+		},
+		{
+			Control: "csrf",
+			Title:   "a same-site sibling, which SameSite cookies do not stop, posts with a stolen-looking token",
+			Run: func(ctx context.Context, t *Target) (Outcome, error) {
+				victim, err := t.Person(ctx, "victim")
+				if err != nil {
+					return Outcome{}, err
+				}
+				return forge(ctx, victim, http.MethodPost, "/api/ws-ticket", `{"route":"/ws"}`, http.Header{
+					"Content-Type": {"application/json"}, "X-Csrf-Token": {victim.CSRF},
+					"Origin": {t.Base.Scheme + "://attacker." + parent(t.Base.Hostname()) + port(t)}, "Sec-Fetch-Site": {"same-site"},
+				}, http.StatusCreated)
+			},
+		},
+	}
+}
+
+// forgery is a request that a foreign page can make the victim's browser send.
+func forgery(what, method, path, body string, success int) Attack {
+	return Attack{
+		Control: "csrf",
+		Title:   "a foreign page makes the victim's browser " + what,
+		Run: func(ctx context.Context, t *Target) (Outcome, error) {
+			victim, err := t.Person(ctx, "victim")
+			if err != nil {
+				return Outcome{}, err
+			}
+			return forge(ctx, victim, method, path, body, http.Header{"Content-Type": {"application/json"}, "Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}, success)
+		},
+	}
+}
+
+func forge(ctx context.Context, victim *Client, method, path, body string, header http.Header, success int) (Outcome, error) {
+	a, err := victim.Raw(ctx, method, path, header, strings.NewReader(body))
+	if err != nil {
+		return Outcome{}, err
+	}
+	if a.Status == success {
+		return won("the server did it: %d %s", a.Status, a.Body)
+	}
+	return lost("refused with %d %s", a.Status, a.Code())
+}

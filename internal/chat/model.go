@@ -1,0 +1,167 @@
+package chat
+
+import (
+	"time"
+
+	"example.com/portcullis/internal/guard/authz"
+)
+
+// Actor is who acts: always derived by the server from the session, never read
+// from a command, and always a parameter, never fished from a context.
+type Actor struct {
+	User        UserID
+	Session     SessionID
+	Username    string
+	DisplayName string
+	Role        authz.SiteRole
+
+	// Client names the network that the actor comes from, for budgets. Opaque here.
+	Client string
+}
+
+// Person is how a user appears to others.
+type Person struct {
+	ID          UserID
+	Username    string
+	DisplayName string
+}
+
+// Visibility tells who may find and enter a room.
+type Visibility string
+
+// The three kinds of room. A direct room is a closed room of two.
+const (
+	Open   Visibility = "open"   // every signed-in user may find and enter it
+	Closed Visibility = "closed" // only members know that it exists
+	Direct Visibility = "direct" // exactly two members, one such room per pair
+)
+
+// Limits of the core. Lengths are in characters (Unicode code points).
+const (
+	// MaxBody keeps a message within one screen; it is 4 bytes × 4,096 < the frame limit of 65,536.
+	MaxBody = 4096
+	// MaxTitle fits the room list at 360 px with an ellipsis.
+	MaxTitle = 80
+	// MaxPage bounds one answer of history or search.
+	MaxPage = 100
+	// MaxMissed is the longest gap that a resume replays; a longer one is answered with a resync.
+	MaxMissed = 500
+	// MaxQuery bounds the text of one search.
+	MaxQuery = 200
+	// MaxRoomsPerUser bounds what one account can make us store (ASVS 2.4.1).
+	MaxRoomsPerUser = 50
+)
+
+// Room is a room as one of its members, or a visitor of an open room, sees it.
+type Room struct {
+	ID         RoomID
+	Title      string // empty for a direct room: its title is the other person
+	Visibility Visibility
+	HeadSeq    int64      // seq of the newest change
+	Role       authz.Role // the reader's own role; empty: not a member (open rooms only)
+	ReadSeq    int64      // how far the reader has read
+	Members    int
+	Peer       *Person // the other member of a direct room
+	CreatedAt  time.Time
+}
+
+// Membership is one user's standing in one room.
+type Membership struct {
+	Room       RoomID
+	User       UserID
+	Role       authz.Role
+	MutedUntil time.Time // zero: not muted
+	Epoch      int64     // the room's membership epoch when this was read; see Change.Epoch
+}
+
+// Member is a membership with the person, for member lists.
+type Member struct {
+	Person     Person
+	Role       authz.Role
+	MutedUntil time.Time
+	JoinedAt   time.Time
+}
+
+// Message is one message of a room. A deleted message keeps its place and loses its body.
+type Message struct {
+	ID        MessageID
+	Room      RoomID
+	Seq       int64 // seq of its message.new
+	Author    Person
+	ClientID  ClientID
+	Body      string
+	ReplyTo   MessageID // zero: none
+	CreatedAt time.Time
+	EditedAt  time.Time // zero: never
+	DeletedAt time.Time // zero: not deleted
+	Reactions []Reaction
+}
+
+// Reaction is who reacted with one emoji.
+type Reaction struct {
+	Emoji string
+	Users []UserID
+}
+
+// ChangeKind tells what a Change did to a room's history.
+type ChangeKind string
+
+// The kinds of change. Each is also the type of the server event that tells it.
+const (
+	MessageNew      ChangeKind = "message.new"
+	MessageEdited   ChangeKind = "message.edited"
+	MessageDeleted  ChangeKind = "message.deleted"
+	ReactionChanged ChangeKind = "reaction.changed"
+)
+
+// Change is one step of a room's history. Seq numbers of a room have no gaps:
+// a receiver that holds n and is given n+2 knows that it missed n+1.
+type Change struct {
+	Room    RoomID
+	Seq     int64
+	Kind    ChangeKind
+	By      UserID
+	At      time.Time
+	Message Message // as it is after the change; empty body when deleted
+
+	// Epoch is the room's membership epoch at the change. It grows whenever
+	// somebody loses a right. A node that knows an older epoch re-reads who its
+	// members are before it delivers, so a member removed before the change was
+	// stored cannot receive it, whatever order events arrive in.
+	Epoch int64
+}
+
+// SignalKind tells what a Signal is about.
+type SignalKind string
+
+// The kinds of signal: ephemeral, without seq, dropped first under pressure.
+const (
+	Typing        SignalKind = "typing"
+	Presence      SignalKind = "presence.changed"
+	MemberChanged SignalKind = "member.changed"
+	RoomChanged   SignalKind = "room.changed"
+	ReadMarked    SignalKind = "read.marked" // only to the user's own sockets
+)
+
+// Signal is something worth showing now and not worth storing.
+type Signal struct {
+	Kind   SignalKind
+	Room   RoomID
+	User   Person     // whom it is about
+	Role   authz.Role // MemberChanged: the new role, empty when gone
+	Muted  time.Time  // MemberChanged: muted until
+	Online bool       // Presence
+	Seq    int64      // ReadMarked
+	Title  string     // RoomChanged
+}
+
+// Revocation takes something away from live sockets, on every node.
+// With Room zero it ends a session: every socket of it is closed. With Room set
+// it changes User's standing in that room: each node re-reads it and acts.
+type Revocation struct {
+	Session SessionID
+	User    UserID
+	Room    RoomID
+	Reason  string    // fixed slug: sign_out, password_change, role_change, disabled, revoked_by_user, admin, removed, banned, muted, role
+	At      time.Time // when it was decided, for the measure of how long it took
+}

@@ -1,0 +1,40 @@
+package fanout
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.com/portcullis/internal/secret"
+)
+
+const (
+	// maxRedisConns bounds this process's connections; the library's pool alone does not.
+	maxRedisConns = 64
+	// redisTime bounds dialling, reading and writing: a handshake waits for three or
+	// four commands, and a Redis that is slower than this is down.
+	redisTime = 500 * time.Millisecond
+	// redisIdle closes connections that a firewall may have forgotten.
+	redisIdle = 5 * time.Minute
+)
+
+// Connect returns a client for requests with short patience. The library's own
+// defaults wait for five seconds, retry commands that must not be repeated, and look
+// at no deadline of a context. It does not connect yet: a Redis that is down at the
+// start comes up later.
+func Connect(url secret.Text) (*redis.Client, error) {
+	o, err := redis.ParseURL(url.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL is not understood") // err quotes the password
+	}
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = redisTime, redisTime, redisTime
+	o.PoolTimeout = redisTime
+	o.ContextTimeoutEnabled = true
+	o.MaxRetries = -1 // none: INCR, SET NX and PUBLISH are not to be repeated
+	o.DialerRetries = 1
+	o.MaxActiveConns = maxRedisConns
+	o.ConnMaxIdleTime = redisIdle
+	o.DisableIdentity = true // CLIENT SETINFO needs a right that an ACL user may not have
+	return redis.NewClient(o), nil
+}

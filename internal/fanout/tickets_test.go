@@ -1,0 +1,149 @@
+package fanout
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/secret"
+	"example.com/portcullis/internal/testkit"
+)
+
+func TestSpend_ofTwoHundredThievesOneIsFirst(t *testing.T) {
+	p, url := prefix(t), testkit.RedisURL(t)
+	var first atomic.Int32
+	var wg sync.WaitGroup
+	for range 2 { // nodes
+		tickets, err := NewTickets(connect(t, url), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			wg.Go(func() {
+				ok, err := tickets.Spend(t.Context(), "jti", time.Minute)
+				if err != nil {
+					return // refused: no connection was free in time
+				}
+				if ok {
+					first.Add(1)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if got := first.Load(); got != 1 {
+		t.Errorf("%d were first, want 1", got)
+	}
+}
+
+func TestSpend_remembersForItsTimeAndNoLonger(t *testing.T) {
+	p := prefix(t)
+	client := connect(t, testkit.RedisURL(t))
+	tickets, err := NewTickets(client, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := tickets.Spend(t.Context(), "jti", 30*time.Second); !ok || err != nil {
+		t.Fatalf("first: %v, %v", ok, err)
+	}
+	keys, err := client.Keys(t.Context(), p+"*").Result()
+	if err != nil || len(keys) != 1 || strings.Contains(keys[0], "jti") {
+		t.Fatalf("keys %v, %v", keys, err)
+	}
+	if ttl := client.PTTL(t.Context(), keys[0]).Val(); ttl <= 0 || ttl > 30*time.Second {
+		t.Errorf("lives %v, want up to 30s", ttl)
+	}
+	for _, ttl := range []time.Duration{0, -1, time.Microsecond} {
+		if ok, err := tickets.Spend(t.Context(), "other", ttl); ok || err == nil {
+			t.Errorf("ttl %v: %v, %v, want an error", ttl, ok, err)
+		}
+	}
+}
+
+func TestSpend_failsClosedWithoutRedis(t *testing.T) {
+	p := prefix(t)
+	proxy := testkit.NewProxy(t, testkit.RedisURL(t))
+	tickets, err := NewTickets(connect(t, proxy.URL()), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tickets.Spend(t.Context(), "a", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for name, breakIt := range map[string]func(){"cut": proxy.Cut, "swallowed": proxy.Pause} {
+		breakIt()
+		began := time.Now()
+		if ok, err := tickets.Spend(t.Context(), "b"+name, time.Minute); ok || err == nil {
+			t.Errorf("%s: %v, %v, want an error", name, ok, err)
+		}
+		if took := time.Since(began); took > 3*callTime {
+			t.Errorf("%s: took %v", name, took)
+		}
+		proxy.Resume()
+	}
+	if _, err := NewTickets(nil, p); err == nil {
+		t.Error("no client is accepted")
+	}
+}
+
+func TestConnect_saysNothingOfThePassword(t *testing.T) {
+	for _, url := range []string{"redis://u:hunter2@host:port:x/0", "http://u:hunter2@host", "redis://:hunter2@host/%zz"} {
+		if _, err := Connect(secret.NewText(url)); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+func TestPresence_countsConnectionsOfAllNodes(t *testing.T) {
+	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
+	a, b := startNode(t, url, p, h, lazy), startNode(t, url, p, h, lazy)
+	bob := chat.UserID{UUID: uuid.New()}
+	enter := func(n *node, user chat.UserID, conn string, want bool) {
+		t.Helper()
+		if first, err := n.Enter(t.Context(), roomA, user, conn); err != nil || first != want {
+			t.Errorf("enter %s: first %v, %v, want %v", conn, first, err, want)
+		}
+	}
+	leave := func(n *node, user chat.UserID, conn string, want bool) {
+		t.Helper()
+		if last, err := n.Leave(t.Context(), roomA, user, conn); err != nil || last != want {
+			t.Errorf("leave %s: last %v, %v, want %v", conn, last, err, want)
+		}
+	}
+	online := func(want int) {
+		t.Helper()
+		if users, err := a.Online(t.Context(), roomA); err != nil || len(users) != want {
+			t.Errorf("online %v, %v, want %d", users, err, want)
+		}
+	}
+	enter(a, alice.ID, "1", true)
+	enter(b, alice.ID, "2", false)
+	enter(b, bob, "3", true)
+	online(2)
+	leave(a, alice.ID, "1", false)
+	leave(b, alice.ID, "2", true)
+	leave(b, alice.ID, "2", false) // twice
+	online(1)
+
+	// A node dies and says nothing more: its entries end by themselves.
+	for _, key := range b.presenceKeys(standing{roomA, bob, "3"}) {
+		members := b.redis.ZRange(t.Context(), key, 0, -1).Val()
+		for _, m := range members {
+			if err := b.redis.ZAdd(t.Context(), key, redis.Z{Score: 1, Member: m}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	online(0)
+	enter(a, bob, "4", true)
+	b.renewAll(context.Background()) // it was only slow
+	online(1)
+	leave(a, bob, "4", false)
+}

@@ -1,0 +1,246 @@
+// Package sessiontest holds every session.Store to the same promises: what ended
+// stays ended, in whatever order the events arrive. It is for tests.
+package sessiontest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/portcullis/internal/guard/session"
+	"github.com/google/uuid"
+)
+
+// Clock is a time that only moves when a test says so.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// NewClock returns a Clock that starts at the present second.
+func NewClock() *Clock { return &Clock{now: time.Now().UTC().Truncate(time.Second)} }
+
+// Now returns the time of the Clock.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance moves the Clock forward.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// Memory is a session.Store in memory: the double for tests of everything that needs
+// one. It passes Contract.
+type Memory struct {
+	mu       sync.Mutex
+	now      func() time.Time
+	rows     map[uuid.UUID]*row // by sid; revoked ones stay, as tombstones
+	disabled map[uuid.UUID]bool
+	order    int
+}
+
+type row struct {
+	session session.Session
+	hash    []byte // of the token; nil between the two halves of a renewal
+	data    []byte
+	revoked bool
+	order   int // of creation
+}
+
+// NewMemory returns an empty Memory.
+func NewMemory(now func() time.Time) *Memory {
+	return &Memory{now: now, rows: make(map[uuid.UUID]*row), disabled: make(map[uuid.UUID]bool)}
+}
+
+// Disable makes user one who may no longer sign in, as far as Live is concerned.
+func (m *Memory) Disable(user uuid.UUID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.disabled[user] = true
+}
+
+func (m *Memory) alive(r *row) bool {
+	return r != nil && !r.revoked && r.session.EndsFirst().After(m.now())
+}
+
+// byToken finds the row of a token, live or not.
+func (m *Memory) byToken(token string) *row {
+	hash := session.HashToken(token)
+	for _, r := range m.rows {
+		if bytes.Equal(r.hash, hash) {
+			return r
+		}
+	}
+	return nil
+}
+
+// FindCtx implements session.Store.
+func (m *Memory) FindCtx(_ context.Context, token string) ([]byte, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.byToken(token)
+	if !m.alive(r) {
+		return nil, false, nil
+	}
+	return bytes.Clone(r.data), true, nil
+}
+
+// CommitCtx implements session.Store.
+func (m *Memory) CommitCtx(ctx context.Context, token string, data []byte, idleEnd time.Time) error {
+	rec, err := session.ParseRecord(data)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	owner, r := m.byToken(token), m.rows[rec.SID]
+	switch {
+	case owner == nil && r == nil:
+		r = &row{order: m.order + 1, session: session.Session{
+			SID: rec.SID, User: rec.User, CreatedAt: rec.CreatedAt, IdleEndsAt: idleEnd, EndsAt: rec.EndsAt,
+		}}
+		if !m.alive(r) {
+			return nil
+		}
+		m.order++
+		m.rows[rec.SID] = r
+	case owner == nil && r.hash == nil && session.IsRenewing(ctx):
+	case owner != nil && owner == r:
+	default:
+		return nil // another session's token, or a token that this session does not have any more
+	}
+	if !m.alive(r) || r.session.User != rec.User || !idleEnd.After(m.now()) {
+		return nil
+	}
+	r.hash, r.data = session.HashToken(token), bytes.Clone(data)
+	r.session.AuthenticatedAt, r.session.LastSeenAt = rec.AuthenticatedAt, m.now()
+	r.session.IP, r.session.UserAgent = rec.IP, rec.UserAgent
+	r.session.IdleEndsAt = earliest(idleEnd, r.session.EndsAt)
+	return nil
+}
+
+// DeleteCtx implements session.Store.
+func (m *Memory) DeleteCtx(ctx context.Context, token string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.byToken(token)
+	if r == nil {
+		return nil
+	}
+	if session.IsRenewing(ctx) && m.alive(r) {
+		r.hash = nil
+		return nil
+	}
+	r.revoked = true
+	return nil
+}
+
+// Peek implements session.Store.
+func (m *Memory) Peek(_ context.Context, token string) (session.Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.read(m.byToken(token))
+}
+
+// Live implements session.Store.
+func (m *Memory) Live(_ context.Context, sid uuid.UUID) (session.Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, err := m.read(m.rows[sid])
+	if err == nil && m.disabled[s.User] {
+		return session.Session{}, session.ErrNone
+	}
+	return s, err
+}
+
+func (m *Memory) read(r *row) (session.Session, error) {
+	if !m.alive(r) {
+		return session.Session{}, session.ErrNone
+	}
+	return r.session, nil
+}
+
+// Touch implements session.Store.
+func (m *Memory) Touch(_ context.Context, sid uuid.UUID, idleEnd time.Time) (session.Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.rows[sid]
+	if !m.alive(r) {
+		return session.Session{}, session.ErrNone
+	}
+	r.session.LastSeenAt = m.now()
+	r.session.IdleEndsAt = earliest(idleEnd, r.session.EndsAt)
+	return r.session, nil
+}
+
+// OfUser implements session.Store.
+func (m *Memory) OfUser(_ context.Context, user uuid.UUID) ([]session.Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var rows []*row
+	for _, r := range m.rows {
+		if user != uuid.Nil && r.session.User == user && m.alive(r) {
+			rows = append(rows, r)
+		}
+	}
+	slices.SortFunc(rows, func(a, b *row) int { return b.order - a.order })
+	sessions := make([]session.Session, len(rows))
+	for i, r := range rows {
+		sessions[i] = r.session
+	}
+	return sessions, nil
+}
+
+// Revoke implements session.Store.
+func (m *Memory) Revoke(_ context.Context, user, sid uuid.UUID, _ string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.rows[sid]
+	if !m.alive(r) || user == uuid.Nil || r.session.User != user {
+		return false, nil
+	}
+	r.revoked = true
+	return true, nil
+}
+
+// RevokeAll implements session.Store.
+func (m *Memory) RevokeAll(_ context.Context, user, keep uuid.UUID, _ string) ([]uuid.UUID, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var sids []uuid.UUID
+	for sid, r := range m.rows {
+		if user != uuid.Nil && r.session.User == user && sid != keep && m.alive(r) {
+			r.revoked = true
+			sids = append(sids, sid)
+		}
+	}
+	return sids, nil
+}
+
+// The methods without a context are only there because scs.CtxStore embeds them; scs
+// never calls them on a store that has the others.
+var errNoContext = errors.New("session store: called without a context")
+
+// Find implements scs.Store.
+func (m *Memory) Find(string) ([]byte, bool, error) { return nil, false, errNoContext }
+
+// Commit implements scs.Store.
+func (m *Memory) Commit(string, []byte, time.Time) error { return errNoContext }
+
+// Delete implements scs.Store.
+func (m *Memory) Delete(string) error { return errNoContext }
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

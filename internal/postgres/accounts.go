@@ -1,0 +1,148 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"example.com/portcullis/internal/account"
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/authz"
+)
+
+// Accounts is the account.Store.
+type Accounts struct{ db *DB }
+
+var _ account.Store = (*Accounts)(nil)
+
+const userColumns = `u.id, u.username, u.display_name, u.role, u.password_hash, u.disabled_at IS NOT NULL, u.created_at`
+
+func scanUser(r row) (u account.User, err error) {
+	err = r(&u.ID.UUID, &u.Username, &u.DisplayName, &u.Role, &u.PasswordHash, &u.Disabled, intoTime{&u.CreatedAt})
+	return u, err
+}
+
+const (
+	insertUser query = `INSERT INTO users (id, username, display_name, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
+
+	userByUsername query = `SELECT ` + userColumns + ` FROM users u WHERE u.username = $1`
+	userByID       query = `SELECT ` + userColumns + ` FROM users u WHERE u.id = $1`
+	listUsers      query = `SELECT ` + userColumns + ` FROM users u ORDER BY u.username LIMIT $1`
+
+	setPassword query = `UPDATE users SET password_hash = $2 WHERE id = $1`
+	setRole     query = `UPDATE users SET role = $2 WHERE id = $1`
+	disable     query = `UPDATE users SET disabled_at = coalesce(disabled_at, $2) WHERE id = $1`
+	enable      query = `UPDATE users SET disabled_at = NULL WHERE id = $1`
+	rehash      query = `UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2`
+)
+
+// Create stores a new user; kind Conflict when the name is taken, or looks like one
+// that is.
+func (a *Accounts) Create(ctx context.Context, u account.User) error {
+	err := a.db.do(ctx, func(ctx context.Context, c conn) error {
+		n, err := exec(ctx, c, insertUser, u.ID.UUID, u.Username, u.DisplayName, string(u.Role), u.PasswordHash, u.CreatedAt)
+		if err == nil && n == 0 {
+			return &chat.Error{Kind: chat.Conflict, Public: "That user name is taken, or looks too much like one that is."}
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create user: %w", err)
+	}
+	return nil
+}
+
+// ByUsername finds a user by exact name; account.ErrNoUser if there is none.
+func (a *Accounts) ByUsername(ctx context.Context, username string) (account.User, error) {
+	return a.find(ctx, userByUsername, username)
+}
+
+// ByID finds a user; account.ErrNoUser if there is none.
+func (a *Accounts) ByID(ctx context.Context, id chat.UserID) (account.User, error) {
+	return a.find(ctx, userByID, id.UUID)
+}
+
+func (a *Accounts) find(ctx context.Context, q query, arg any) (u account.User, err error) {
+	err = a.db.do(ctx, func(ctx context.Context, c conn) error {
+		var found bool
+		u, found, err = one(ctx, c, scanUser, q, arg)
+		if err == nil && !found {
+			return account.ErrNoUser
+		}
+		return err
+	})
+	if err != nil {
+		return account.User{}, fmt.Errorf("find user: %w", err)
+	}
+	return u, nil
+}
+
+// SetPassword replaces the hash and ends every session of the user but keep, in one
+// transaction with the outbox.
+func (a *Accounts) SetPassword(ctx context.Context, id chat.UserID, hash string, keep chat.SessionID, reason string) ([]chat.SessionID, error) {
+	return a.change(ctx, id, statement{setPassword, []any{id.UUID, hash}}, true, keep, reason)
+}
+
+// SetRole changes the site role and ends every session of the user.
+func (a *Accounts) SetRole(ctx context.Context, id chat.UserID, role authz.SiteRole, reason string) ([]chat.SessionID, error) {
+	return a.change(ctx, id, statement{setRole, []any{id.UUID, string(role)}}, true, chat.SessionID{}, reason)
+}
+
+// SetDisabled disables an account and ends its sessions, or enables it.
+func (a *Accounts) SetDisabled(ctx context.Context, id chat.UserID, disabled bool, reason string) ([]chat.SessionID, error) {
+	if !disabled {
+		return a.change(ctx, id, statement{enable, []any{id.UUID}}, false, chat.SessionID{}, reason)
+	}
+	return a.change(ctx, id, statement{disable, []any{id.UUID, a.db.now()}}, true, chat.SessionID{}, reason)
+}
+
+// change runs set on one user and, if end, ends the user's sessions first: afterwards
+// they would no longer count as live, and nobody would be told.
+func (a *Accounts) change(ctx context.Context, id chat.UserID, set statement, end bool, keep chat.SessionID, reason string) (ended []chat.SessionID, err error) {
+	err = a.db.tx(ctx, func(ctx context.Context, c conn) error {
+		if end {
+			sids, err := all(ctx, c, value[uuid.UUID], endSessions, a.db.now(), id.UUID, keep.UUID, reason)
+			if err != nil {
+				return err
+			}
+			for _, sid := range sids {
+				ended = append(ended, chat.SessionID{UUID: sid})
+			}
+		}
+		n, err := exec(ctx, c, set.query, set.args...)
+		if err == nil && n == 0 {
+			return account.ErrNoUser
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("change user: %w", err)
+	}
+	return ended, nil
+}
+
+// Rehash replaces oldHash if it is still the stored one, and does nothing otherwise: a
+// password that was changed meanwhile must not come back.
+func (a *Accounts) Rehash(ctx context.Context, id chat.UserID, oldHash, newHash string) error {
+	err := a.db.do(ctx, func(ctx context.Context, c conn) error {
+		_, err := exec(ctx, c, rehash, id.UUID, oldHash, newHash)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("rehash password: %w", err)
+	}
+	return nil
+}
+
+// List returns users by name, at most limit.
+func (a *Accounts) List(ctx context.Context, limit int) (list []account.User, err error) {
+	err = a.db.do(ctx, func(ctx context.Context, c conn) error {
+		list, err = all(ctx, c, scanUser, listUsers, limit)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list users: %w", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,86 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/portcullis/internal/chat"
+)
+
+const (
+	endSession query = `
+WITH ended AS (
+	UPDATE sessions s SET revoked_at = $1, revoke_reason = $4
+	WHERE s.user_id = $2 AND s.sid = $3 AND ` + live + `
+	RETURNING s.sid, s.user_id
+), outbox AS (
+	INSERT INTO revocations (session_id, user_id, reason) SELECT sid, user_id, $4 FROM ended
+)
+SELECT sid FROM ended`
+
+	// endSessions takes the rows in the order of their sids, so that two such
+	// statements about one user cannot wait for each other.
+	endSessions query = `
+WITH ended AS (
+	UPDATE sessions SET revoked_at = $1, revoke_reason = $4
+	WHERE sid IN (SELECT s.sid FROM sessions s WHERE s.user_id = $2 AND s.sid <> $3 AND ` + live + ` ORDER BY s.sid FOR UPDATE OF s)
+	RETURNING sid, user_id
+), outbox AS (
+	INSERT INTO revocations (session_id, user_id, reason) SELECT sid, user_id, $4 FROM ended
+)
+SELECT sid FROM ended`
+)
+
+// Revoke ends one live session of user; false if there was none.
+func (s *Sessions) Revoke(ctx context.Context, user, sid uuid.UUID, reason string) (ended bool, err error) {
+	err = s.db.do(ctx, func(ctx context.Context, c conn) error {
+		_, ended, err = one(ctx, c, value[uuid.UUID], endSession, s.db.now(), user, sid, reason)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("revoke session: %w", err)
+	}
+	return ended, nil
+}
+
+// RevokeAll ends every live session of user but keep, and returns their sids.
+func (s *Sessions) RevokeAll(ctx context.Context, user, keep uuid.UUID, reason string) (sids []uuid.UUID, err error) {
+	err = s.db.do(ctx, func(ctx context.Context, c conn) error {
+		sids, err = all(ctx, c, value[uuid.UUID], endSessions, s.db.now(), user, keep, reason)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("revoke sessions: %w", err)
+	}
+	return sids, nil
+}
+
+// Revocations is the outbox: what was taken away from live sockets, written in the
+// transaction that took it. Nodes hear of it by push and poll it, so that a push that
+// is lost makes a revocation late and never void.
+type Revocations struct{ db *DB }
+
+// There is no LIMIT: a revocation left out would leave a socket open, and a minute of
+// them is small.
+const revocationsSince query = `SELECT session_id, user_id, room_id, reason, at FROM revocations
+	WHERE at > clock_timestamp() - $1::bigint * interval '1 microsecond' ORDER BY id`
+
+// Since reads what was revoked in the last window, oldest first, by the database's
+// clock. A revocation becomes visible when its transaction commits, up to callTime
+// after its time, so let consecutive windows overlap by more than that.
+func (r *Revocations) Since(ctx context.Context, window time.Duration) (list []chat.Revocation, err error) {
+	err = r.db.do(ctx, func(ctx context.Context, c conn) error {
+		list, err = all(ctx, c, func(r row) (v chat.Revocation, err error) {
+			err = r(intoID{&v.Session.UUID}, intoID{&v.User.UUID}, intoID{&v.Room.UUID}, &v.Reason, intoTime{&v.At})
+			return v, err
+		}, revocationsSince, window.Microseconds())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read revocations: %w", err)
+	}
+	return list, nil
+}

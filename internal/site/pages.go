@@ -1,0 +1,257 @@
+package site
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"example.com/portcullis/internal/guard/csrf"
+	"example.com/portcullis/internal/guard/headers"
+)
+
+// pages are the parsed templates by name.
+type pages map[string]*template.Template
+
+// parsePages reads templates/layout.html and the pages that fill it. Escaping is
+// html/template's and depends on the place in the page; no template has functions of
+// ours that could say "this is safe already".
+func parsePages(web fs.FS) (pages, error) {
+	p := pages{}
+	for _, name := range []string{"sign-in", "sign-up", "chat", "sessions", "error"} {
+		t, err := template.New(name).Option("missingkey=error").ParseFS(web, "templates/layout.html", "templates/"+name+".html")
+		if err != nil {
+			return nil, fmt.Errorf("site: parse page: %w", err)
+		}
+		p[name] = t
+	}
+	return p, nil
+}
+
+// page is what every template gets.
+type page struct {
+	Title, Nonce, CSRF string
+	AssetBase          string // where static files are, hash included
+	Path               string
+	User               *userView // nil: nobody is signed in
+	OpenSignUp         bool
+	Flash              flash
+	RequestID          string
+	Data               any // one of the types below
+}
+
+type userView struct{ ID, Username, DisplayName, Role string }
+
+type flash struct{ Kind, Text string }
+
+// The Data of the pages, by template.
+type (
+	form struct { // sign-in, sign-up
+		Username, DisplayName, Next, Error string
+		Demo                               []string
+	}
+	chatView    struct{ RoomID, SocketURL string } // chat; RoomID is empty for the page that chooses
+	sessionView struct {                           // sessions, one each
+		SID, Created, LastSeen, IP, UserAgent string
+		Sockets                               int
+		This                                  bool
+	}
+	errorView struct { // error
+		Status              int
+		Heading, Text, Next string
+	}
+)
+
+// flashes are the results that a redirect can announce. The address names one of
+// them; text of an address is never shown.
+var flashes = map[string]flash{
+	"signed-out": {"ok", "You are signed out."},
+	"ended":      {"ok", "The session has ended, and its sockets are closed."},
+	"all-ended":  {"ok", "Every other session has ended, and their sockets are closed."},
+}
+
+// render answers with a page. Executing comes first, so that a failure is a 500 and
+// not half a page.
+func (s *Site) render(w http.ResponseWriter, c *call, status int, name, title string, data any) error {
+	p := page{
+		Title: title, Nonce: headers.Nonce(c.Context()), AssetBase: s.assets.base(), Path: c.URL.Path,
+		OpenSignUp: s.o.OpenSignUp, Flash: flashes[c.URL.Query().Get("done")], RequestID: c.id, Data: data,
+	}
+	if c.signedIn() {
+		p.User = &userView{c.actor.User.String(), c.actor.Username, c.actor.DisplayName, string(c.actor.Role)}
+	}
+	// A page with a form makes a visitor's session; an error page makes none.
+	if name != "error" || c.session.SID != uuid.Nil && status < http.StatusInternalServerError {
+		p.CSRF = csrf.Mask(s.o.Sessions.CSRFSecret(c.Context()))
+	}
+	var body bytes.Buffer
+	if err := s.pages[name].ExecuteTemplate(&body, "layout", p); err != nil {
+		return fmt.Errorf("render %s: %w", name, err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = body.WriteTo(w) // a failure is the client's, who is gone
+	return nil
+}
+
+// headings of error pages by status; the text is the refusal's own sentence.
+var headings = map[int]string{
+	http.StatusUnauthorized:          "Not signed in",
+	http.StatusForbidden:             "Not allowed",
+	http.StatusNotFound:              "Not found",
+	http.StatusMethodNotAllowed:      "Not possible here",
+	http.StatusRequestEntityTooLarge: "Too large",
+	http.StatusTooManyRequests:       "Too fast",
+	http.StatusServiceUnavailable:    "Try again in a moment",
+	http.StatusInternalServerError:   "Something broke",
+}
+
+func (s *Site) errorPage(w http.ResponseWriter, c *call, r *refusal) {
+	heading, known := headings[r.status]
+	if !known {
+		heading = "That did not work"
+	}
+	if err := s.render(w, c, r.status, "error", heading, errorView{Status: r.status, Heading: heading, Text: r.public}); err != nil {
+		s.o.Log.ErrorContext(c.Context(), "error page not rendered", "request_id", c.id, "error", err)
+		http.Error(w, publicInternal, http.StatusInternalServerError)
+	}
+}
+
+func (s *Site) chatPage(w http.ResponseWriter, c *call) error {
+	return s.render(w, c, http.StatusOK, "chat", "Chat", chatView{SocketURL: s.socket})
+}
+
+// roomPage asks the core before it shows a page with the room's id, so that a page
+// does not tell more than the API.
+func (s *Site) roomPage(w http.ResponseWriter, c *call) error {
+	id, err := c.roomID()
+	if err != nil {
+		return err
+	}
+	r, err := s.o.Chat.Room(c.Context(), c.actor, id)
+	if err != nil {
+		return err
+	}
+	title := r.Title
+	if r.Peer != nil {
+		title = r.Peer.DisplayName
+	}
+	return s.render(w, c, http.StatusOK, "chat", title, chatView{RoomID: id.String(), SocketURL: s.socket})
+}
+
+func (s *Site) signInPage(w http.ResponseWriter, c *call) error {
+	next := localPath(c.URL.Query().Get("next"))
+	if c.signedIn() {
+		return seeOther(w, c, next)
+	}
+	return s.render(w, c, http.StatusOK, "sign-in", "Sign in", form{Next: next, Demo: s.o.Demo})
+}
+
+func (s *Site) signInForm(w http.ResponseWriter, c *call) error {
+	f := form{Username: c.PostFormValue("username"), Next: localPath(c.PostFormValue("next")), Demo: s.o.Demo}
+	if err := s.signIn(c, f.Username, c.PostFormValue("password")); err != nil {
+		return s.again(w, c, "sign-in", "Sign in", f, err)
+	}
+	return seeOther(w, c, f.Next)
+}
+
+func (s *Site) signUpPage(w http.ResponseWriter, c *call) error {
+	next := localPath(c.URL.Query().Get("next"))
+	if c.signedIn() {
+		return seeOther(w, c, next)
+	}
+	return s.render(w, c, http.StatusOK, "sign-up", "Sign up", form{Next: next})
+}
+
+func (s *Site) signUpForm(w http.ResponseWriter, c *call) error {
+	f := form{Username: c.PostFormValue("username"), DisplayName: c.PostFormValue("display_name"), Next: localPath(c.PostFormValue("next"))}
+	if err := s.signUp(c, f.Username, c.PostFormValue("password"), f.DisplayName); err != nil {
+		return s.again(w, c, "sign-up", "Sign up", f, err)
+	}
+	return seeOther(w, c, f.Next)
+}
+
+// again shows a form once more with what was wrong, and never with the password.
+// What is not the user's to mend is an error page.
+func (s *Site) again(w http.ResponseWriter, c *call, name, title string, f form, err error) error {
+	r := refusalOf(err)
+	if r.status >= http.StatusInternalServerError {
+		return err
+	}
+	f.Error = r.public
+	s.note(w, c, r)
+	return s.render(w, c, r.status, name, title, f)
+}
+
+func (s *Site) signOutForm(w http.ResponseWriter, c *call) error {
+	if err := s.signOut(w, c); err != nil {
+		return err
+	}
+	return seeOther(w, c, "/sign-in?done=signed-out")
+}
+
+// shown is how pages write a time; scripts may show it in the reader's zone.
+const shown = "2 Jan 2006, 15:04 UTC"
+
+func (s *Site) sessionsPage(w http.ResponseWriter, c *call) error {
+	list, err := s.devices(c)
+	if err != nil {
+		return err
+	}
+	views := make([]sessionView, 0, len(list))
+	for _, d := range list {
+		views = append(views, sessionView{
+			SID: d.SID, Created: d.CreatedAt.UTC().Format(shown), LastSeen: d.LastSeenAt.UTC().Format(shown),
+			IP: strings.TrimSuffix(d.IP, "/32"), UserAgent: d.UserAgent, Sockets: d.Sockets, This: d.Current,
+		})
+	}
+	return s.render(w, c, http.StatusOK, "sessions", "Sessions and devices", views)
+}
+
+func (s *Site) revokeForm(w http.ResponseWriter, c *call) error {
+	own, err := s.revoke(w, c)
+	switch {
+	case err != nil:
+		return err
+	case own:
+		return seeOther(w, c, "/sign-in?done=signed-out")
+	}
+	return seeOther(w, c, "/sessions?done=ended")
+}
+
+func (s *Site) revokeOthersForm(w http.ResponseWriter, c *call) error {
+	if _, err := s.revokeOthers(c); err != nil {
+		return err
+	}
+	return seeOther(w, c, "/sessions?done=all-ended")
+}
+
+// seeOther ends a form: the browser gets the next page, and reloading sends nothing again.
+func seeOther(w http.ResponseWriter, c *call, to string) error {
+	http.Redirect(w, c.Request, to, http.StatusSeeOther)
+	return nil
+}
+
+// maxNext is longer than any address of ours.
+const maxNext = 512
+
+// localPath returns s if it is an address on this site, and "/" for everything else,
+// so that a link to our sign-in page cannot end on a page that looks like ours
+// (CWE-601). Browsers read "//" and "/\" as the start of another host, and leave tabs
+// and line feeds out before they look; a proxy may decode what is percent-encoded.
+func localPath(s string) string {
+	switch {
+	case len(s) > maxNext || !strings.HasPrefix(s, "/"):
+		return "/"
+	case strings.HasPrefix(s, "//") || strings.HasPrefix(s, "/%"):
+		return "/"
+	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }):
+		return "/"
+	}
+	return s
+}

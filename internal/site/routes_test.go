@@ -1,0 +1,41 @@
+package site
+
+import (
+	"net/http"
+	"testing"
+)
+
+func TestEnforceAll_refusesRouteWithoutPolicy(t *testing.T) {
+	answer := func(http.ResponseWriter, *call) error { return nil }
+	for name, p := range map[string]Policy{"none": 0, "unknown": 99} {
+		if _, err := (&Site{}).enforceAll([]route{{http.MethodGet, "/", p, answer}}); err == nil {
+			t.Errorf("policy %s was taken", name)
+		}
+	}
+	if _, err := (&Site{}).enforceAll([]route{{http.MethodGet, "/", UserAPI, answer}}); err != nil {
+		t.Error(err)
+	}
+}
+
+// The rules are data; these are the sentences that must stay true of them.
+func TestRules(t *testing.T) {
+	for p, ru := range rules {
+		if ru.signedIn && !ru.session {
+			t.Errorf("policy %d wants a user without loading a session", p)
+		}
+		if ru.maxBody > 0 && ru.budget == free {
+			t.Errorf("policy %d reads bodies for nothing", p)
+		}
+		if ru.session && ru.maxBody == 0 {
+			t.Errorf("policy %d loads a session before the body has arrived", p)
+		}
+	}
+}
+
+func TestRoutes_everyUnsafeRouteHasASessionOrIsAReport(t *testing.T) {
+	for _, rt := range (&Site{}).routes() {
+		if rt.method != http.MethodGet && !rules[rt.policy].session && rt.policy != Report {
+			t.Errorf("%s %s changes something without the csrf room", rt.method, rt.pattern)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"example.com/portcullis/internal/account"
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/csrf"
+	"example.com/portcullis/internal/guard/session"
+)
+
+// clearSiteData empties what the pages stored in the browser at sign-out: the queue
+// of unsent messages in IndexedDB and the drafts (ASVS 14.3.1). Not "cookies": it
+// clears those of every host of our registrable domain, which are not ours, and our
+// own is removed by Set-Cookie and dead on the server. Not "cache": everything
+// personal is no-store, what is cached are hashed static files, and browsers hold
+// the answer back until the whole cache has been searched.
+const clearSiteData = `"storage"`
+
+// Reasons of ended sessions, as revocations carry them.
+const (
+	reasonSignOut = "sign_out"
+	reasonRevoked = "revoked_by_user"
+)
+
+type sessionBody struct {
+	Authenticated bool       `json:"authenticated"`
+	CSRFToken     string     `json:"csrf_token"`
+	User          *userBody  `json:"user,omitzero"`
+	Session       *ownerBody `json:"session,omitzero"`
+}
+
+type userBody struct {
+	ID          string `json:"id"`
+	Username    string `json:"username"`
+	DisplayName string `json:"display_name"`
+	Role        string `json:"role"`
+}
+
+type ownerBody struct {
+	SID        string `json:"sid"`
+	IdleEndsAt stamp  `json:"idle_ends_at"`
+	EndsAt     stamp  `json:"ends_at"`
+}
+
+// getSession tells who is signed in and gives a CSRF token. For a visitor it makes
+// the anonymous session that the token belongs to, so that signing in cannot be forged.
+func (s *Site) getSession(w http.ResponseWriter, c *call) error {
+	body := sessionBody{CSRFToken: csrf.Mask(s.o.Sessions.CSRFSecret(c.Context()))}
+	if c.signedIn() {
+		body.Authenticated = true
+		body.User = &userBody{c.actor.User.String(), c.actor.Username, c.actor.DisplayName, string(c.actor.Role)}
+		body.Session = &ownerBody{c.session.SID.String(), stamp{c.session.IdleEndsAt}, stamp{c.session.EndsAt}}
+	}
+	s.writeJSON(w, http.StatusOK, body)
+	return nil
+}
+
+func (s *Site) postSignIn(w http.ResponseWriter, c *call) error {
+	var sent struct {
+		Username string `json:"username"`
+		Password string `json:"password"`
+	}
+	if err := c.decode(&sent); err != nil {
+		return err
+	}
+	if err := s.signIn(c, sent.Username, sent.Password); err != nil {
+		return err
+	}
+	return s.getSession(w, c)
+}
+
+func (s *Site) postSignUp(w http.ResponseWriter, c *call) error {
+	var sent struct {
+		Username    string `json:"username"`
+		Password    string `json:"password"`
+		DisplayName string `json:"display_name"`
+	}
+	if err := c.decode(&sent); err != nil {
+		return err
+	}
+	if err := s.signUp(c, sent.Username, sent.Password, sent.DisplayName); err != nil {
+		return err
+	}
+	return s.getSession(w, c)
+}
+
+func (s *Site) postSignOut(w http.ResponseWriter, c *call) error {
+	if err := s.signOut(w, c); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// postPassword ends every other session of the user, in the transaction that stores
+// the new password, and gives this one a new token: a copied cookie dies either way.
+func (s *Site) postPassword(w http.ResponseWriter, c *call) error {
+	var sent struct {
+		Current string `json:"current_password"`
+		New     string `json:"new_password"`
+	}
+	if err := c.decode(&sent); err != nil {
+		return err
+	}
+	if err := s.o.Accounts.ChangePassword(c.Context(), c.caller(), c.actor, sent.Current, sent.New); err != nil {
+		return err
+	}
+	if err := s.o.Sessions.Renew(c.Context()); err != nil {
+		return fmt.Errorf("renew session: %w", err)
+	}
+	s.record(c, audit.Event{Name: audit.SessionRenewed, Level: audit.Info, Control: "session", Reason: "password_change"})
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Site) signIn(c *call, username, password string) error {
+	u, err := s.o.Accounts.SignIn(c.Context(), c.caller(), username, password)
+	if err != nil {
+		return err
+	}
+	return s.begin(c, u)
+}
+
+func (s *Site) signUp(c *call, username, password, displayName string) error {
+	u, err := s.o.Accounts.SignUp(c.Context(), c.caller(), username, password, displayName)
+	if err != nil {
+		return err
+	}
+	return s.begin(c, u)
+}
+
+// begin gives the browser a session of u. A session of somebody else that it had
+// until now ends like at a sign-out, with its sockets.
+func (s *Site) begin(c *call, u account.User) error {
+	old := c.session
+	sess, err := s.o.Sessions.SignIn(c.Context(), u.ID.UUID, c.network.String(), c.UserAgent())
+	if err != nil {
+		return fmt.Errorf("begin session: %w", err)
+	}
+	if old.User != uuid.Nil {
+		s.ended(c, chat.UserID{UUID: old.User}, old.SID, reasonSignOut)
+	}
+	c.session = sess
+	if err := s.derive(c); err != nil {
+		return err
+	}
+	s.record(c, audit.Event{Name: audit.SessionCreated, Level: audit.Info, Control: "session", Reason: "sign_in"})
+	return nil
+}
+
+// signOut ends this session: first in the store, from where nothing brings it back,
+// then on the sockets of every node.
+func (s *Site) signOut(w http.ResponseWriter, c *call) error {
+	err := s.o.Sessions.SignOut(c.Context())
+	if err != nil && !errors.Is(err, session.ErrNone) {
+		return fmt.Errorf("sign out: %w", err)
+	}
+	s.ended(c, c.actor.User, c.session.SID, reasonSignOut)
+	w.Header().Set("Clear-Site-Data", clearSiteData)
+	return nil
+}
+
+// ended tells the nodes and the security log of a session that the store has ended.
+// The client may be gone by now; its sockets are closed all the same.
+func (s *Site) ended(c *call, user chat.UserID, sid uuid.UUID, reason string) {
+	s.o.Revoker.Revoke(context.WithoutCancel(c.Context()), chat.Revocation{Session: chat.SessionID{UUID: sid}, User: user, Reason: reason, At: s.o.Now()})
+	s.record(c, audit.Event{Name: audit.SessionLogout, Level: audit.Info, Control: "session", Reason: reason,
+		User: user.String(), Session: audit.Ref(sid.String())})
+}

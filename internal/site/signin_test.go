@@ -1,0 +1,203 @@
+package site_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/portcullis/internal/account"
+	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/session"
+	"example.com/portcullis/internal/site"
+)
+
+func TestSession_firstContactSetsTheCookie(t *testing.T) {
+	w := newWorld(t)
+	res := w.browser().send("GET", "/api/session", "")
+	if field[bool](t, res, "authenticated") || field[string](t, res, "csrf_token") == "" {
+		t.Errorf("answer %s", res.Body)
+	}
+	if strings.Contains(res.Body.String(), `"user"`) || strings.Contains(res.Body.String(), `"session"`) {
+		t.Errorf("a visitor is told %s", res.Body)
+	}
+	cookies := res.Result().Cookies()
+	if len(cookies) != 1 {
+		t.Fatalf("%d cookies", len(cookies))
+	}
+	if c := cookies[0]; c.Name != session.CookieName || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode {
+		t.Errorf("cookie %v", c)
+	}
+}
+
+func TestSignIn_givesANewCookieAndANewToken(t *testing.T) {
+	w := newWorld(t)
+	w.accounts.add("ada")
+	b := w.browser()
+	b.refresh()
+	cookie, token := b.cookie, b.token
+	res := b.send("POST", "/api/sign-in", `{"username":"ada","password":"`+password+`"}`)
+	if res.Code != http.StatusOK || !field[bool](t, res, "authenticated") {
+		t.Fatalf("%d %s", res.Code, res.Body)
+	}
+	user := field[map[string]any](t, res, "user")
+	if user["username"] != "ada" || user["display_name"] != "ADA" || user["role"] != "user" || user["id"] != w.accounts.users["ada"].ID.String() {
+		t.Errorf("user %v", user)
+	}
+	sess := field[map[string]any](t, res, "session")
+	for name, after := range map[string]time.Duration{"idle_ends_at": time.Hour, "ends_at": 8 * time.Hour} {
+		if want := w.clock.Now().Add(after).Format("2006-01-02T15:04:05.000Z"); sess[name] != want {
+			t.Errorf("%s %v, want %s", name, sess[name], want)
+		}
+	}
+	if b.cookie == cookie {
+		t.Error("the cookie that the attacker may have planted lives on")
+	}
+	if e := w.wantEvent(audit.SessionCreated, "sign_in"); e.User != user["id"] || e.Session != audit.Ref(sess["sid"].(string)) || e.IP != "192.0.2.1/32" {
+		t.Errorf("event %+v", e)
+	}
+	// The token of before signs nothing.
+	b.token = token
+	wantError(t, b.send("POST", "/api/sign-out", ""), http.StatusForbidden, "csrf")
+	// The planted cookie is nobody.
+	thief := &browser{w: w, cookie: cookie}
+	wantError(t, thief.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
+}
+
+func TestSignIn_hasOneAnswerForEveryWrongPair(t *testing.T) {
+	w := newWorld(t)
+	w.accounts.add("ada")
+	b := w.browser()
+	b.refresh()
+	wrong := b.send("POST", "/api/sign-in", `{"username":"ada","password":"wrong wrong wrong"}`)
+	unknown := b.send("POST", "/api/sign-in", `{"username":"nobody","password":"`+password+`"}`)
+	wantError(t, wrong, http.StatusUnauthorized, "invalid_credentials")
+	wantError(t, unknown, http.StatusUnauthorized, "invalid_credentials")
+	if a, b := field[string](t, wrong, "message"), field[string](t, unknown, "message"); a != b {
+		t.Errorf("%q and %q", a, b)
+	}
+	if c := w.accounts.callers[0]; c.Network.String() != "192.0.2.1/32" || c.RequestID == "" {
+		t.Errorf("caller %+v", c)
+	}
+}
+
+func TestSignIn_overAnotherSessionEndsItAndItsSockets(t *testing.T) {
+	w := newWorld(t)
+	w.accounts.add("grace")
+	b := w.signedIn("ada")
+	old, sid := *b, b.sid()
+	if res := b.send("POST", "/api/sign-in", `{"username":"grace","password":"`+password+`"}`); res.Code != http.StatusOK {
+		t.Fatal(res.Code)
+	}
+	if len(w.revoked.list) != 1 || w.revoked.list[0].Session.String() != sid || w.revoked.list[0].User != old.user || w.revoked.list[0].Reason != "sign_out" {
+		t.Errorf("revoked %+v", w.revoked.list)
+	}
+	wantError(t, old.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
+}
+
+func TestSignUp(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.refresh()
+	res := b.send("POST", "/api/sign-up", `{"username":"eve","password":"`+password+`","display_name":"Eve"}`)
+	if res.Code != http.StatusOK || !field[bool](t, res, "authenticated") {
+		t.Fatalf("%d %s", res.Code, res.Body)
+	}
+	b = w.browser()
+	b.refresh()
+	wantError(t, b.send("POST", "/api/sign-up", `{"username":"eve","password":"`+password+`"}`), http.StatusConflict, "duplicate")
+	wantError(t, b.send("POST", "/api/sign-up", `{"username":"eva","password":"short"}`), http.StatusBadRequest, "bad_schema")
+	wantError(t, b.send("POST", "/api/sign-up", `{"username":"eva","password":"`+password+`","role":"admin"}`), http.StatusBadRequest, "bad_schema")
+	if e := w.wantEvent(audit.MaliciousExtra, "unknown_member"); e.Detail != "/role" {
+		t.Errorf("detail %q", e.Detail)
+	}
+	if w.accounts.writes != 1 {
+		t.Errorf("%d accounts made", w.accounts.writes)
+	}
+}
+
+func TestSignUp_isRefusedInWordsWhenClosed(t *testing.T) {
+	w := newWorld(t, func(o *site.Options) { o.OpenSignUp = false })
+	b := w.browser()
+	b.refresh()
+	res := b.send("POST", "/api/sign-up", bodies["POST /api/sign-up"])
+	wantError(t, res, http.StatusForbidden, "denied")
+	if got := field[string](t, res, "message"); got != account.ErrSignUpClosed.Public {
+		t.Errorf("message %q", got)
+	}
+	if res := b.submit("/sign-up", nil); res.Code != http.StatusForbidden || !strings.Contains(res.Body.String(), "Sign-up is closed") {
+		t.Errorf("page: %d %s", res.Code, res.Body)
+	}
+}
+
+func TestSignOut_endsTheSessionItsSocketsAndWhatTheBrowserStored(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn("ada")
+	sid, cookie := b.sid(), b.cookie
+	res := b.send("POST", "/api/sign-out", "")
+	if res.Code != http.StatusNoContent || res.Body.Len() != 0 {
+		t.Fatalf("%d %q", res.Code, res.Body)
+	}
+	if got := res.Header().Get("Clear-Site-Data"); got != `"storage"` {
+		t.Errorf("Clear-Site-Data %q", got)
+	}
+	if c := res.Result().Cookies(); len(c) != 1 || c[0].MaxAge >= 0 {
+		t.Errorf("cookies %v", c)
+	}
+	if len(w.revoked.list) != 1 {
+		t.Fatalf("%d revocations", len(w.revoked.list))
+	}
+	if r := w.revoked.list[0]; r.Session.String() != sid || r.User != b.user || r.Reason != "sign_out" || !r.At.Equal(w.clock.Now()) || r.Room.String() != "00000000-0000-0000-0000-000000000000" {
+		t.Errorf("revocation %+v", r)
+	}
+	if e := w.wantEvent(audit.SessionLogout, "sign_out"); e.Session != audit.Ref(sid) || e.User != b.user.String() {
+		t.Errorf("event %+v", e)
+	}
+	b.cookie = cookie // a copy
+	wantError(t, b.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
+	w.wantEvent(audit.SessionUseAfterEnd, "no_live_session")
+
+	// And the same browser can sign in again at once.
+	b.cookie = ""
+	b.refresh()
+	if res := b.send("POST", "/api/sign-in", bodies["POST /api/sign-in"]); res.Code != http.StatusOK {
+		t.Errorf("sign in again: %d %s", res.Code, res.Body)
+	}
+}
+
+// A sign-out that the store could not keep must not look like one.
+func TestSignOut_failsLoudlyWhenTheStoreDoes(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn("ada")
+	w.sessions.remove = errStore
+	res := b.send("POST", "/api/sign-out", "")
+	wantError(t, res, http.StatusInternalServerError, "internal")
+	if res.Header().Get("Clear-Site-Data") != "" || len(w.revoked.list) != 0 {
+		t.Error("half a sign-out")
+	}
+}
+
+func TestPassword_renewsThisSession(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn("ada")
+	copied, sid := *b, b.sid()
+	copied.cookie = b.cookie
+	wantError(t, b.send("POST", "/api/password", `{"current_password":"no","new_password":"another horse battery"}`), http.StatusUnauthorized, "invalid_credentials")
+	res := b.send("POST", "/api/password", bodies["POST /api/password"])
+	if res.Code != http.StatusNoContent {
+		t.Fatalf("%d %s", res.Code, res.Body)
+	}
+	w.wantEvent(audit.SessionRenewed, "password_change")
+	if b.cookie == copied.cookie {
+		t.Error("the cookie stayed")
+	}
+	if got := b.sid(); got != sid {
+		t.Errorf("sid %s, was %s: the sockets of this tab would close", got, sid)
+	}
+	wantError(t, b.send("POST", "/api/sign-out", ""), http.StatusForbidden, "csrf") // with the token of before
+	b.refresh()
+	wantError(t, copied.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
+	if res := b.send("GET", "/api/rooms", ""); res.Code != http.StatusOK {
+		t.Errorf("own cookie: %d", res.Code)
+	}
+}

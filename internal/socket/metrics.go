@@ -1,0 +1,53 @@
+package socket
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics have labels with few values only, all of ours: nothing that a client
+// sends can make a new time series.
+type metrics struct {
+	connections *prometheus.GaugeVec   // route
+	handshakes  *prometheus.CounterVec // route, result: "accepted" or the control that refused
+	closes      *prometheus.CounterVec // code, "peer" for codes of the peer's choice
+	commands    *prometheus.CounterVec // type
+	errors      *prometheus.CounterVec // code
+	changes     prometheus.Counter
+	dropped     prometheus.Counter
+	revocation  prometheus.Histogram
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	const ns, sub = "portcullis", "socket"
+	counter := func(name, help string) prometheus.CounterOpts {
+		return prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help}
+	}
+	m := &metrics{
+		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "connections", Help: "Open sockets."}, []string{"route"}),
+		handshakes:  prometheus.NewCounterVec(counter("handshakes_total", "Handshakes by result: accepted, or the control that refused."), []string{"route", "result"}),
+		closes:      prometheus.NewCounterVec(counter("closes_total", "Closed sockets by code."), []string{"code"}),
+		commands:    prometheus.NewCounterVec(counter("commands_total", "Valid commands by type."), []string{"type"}),
+		errors:      prometheus.NewCounterVec(counter("errors_total", "Error frames by code."), []string{"code"}),
+		changes:     prometheus.NewCounter(counter("changes_total", "Changes given to local rooms.")),
+		dropped:     prometheus.NewCounter(counter("ephemeral_dropped_total", "Ephemeral events not sent for want of room.")),
+		revocation: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Subsystem: sub, Name: "revocation_seconds",
+			Help: "From a revocation to the closed socket.", Buckets: []float64{.005, .01, .025, .05, .1, .25, 1, 5}}),
+	}
+	for _, c := range []prometheus.Collector{m.connections, m.handshakes, m.closes, m.commands, m.errors, m.changes, m.dropped, m.revocation} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// closeLabel is the code if it is one of ours.
+func closeLabel(code closeCode) string {
+	if slugs[code] == "" && code != closeGone {
+		return "peer"
+	}
+	return strconv.Itoa(int(code))
+}

@@ -1,0 +1,375 @@
+// @ts-check
+import { listOf, member, message, room as readRoom } from './protocol/frames.js';
+import { meaning, removal } from './protocol/codes.js';
+import { Api, ApiError } from './net/api.js';
+import { LinkDown, Refused, Socket, ownSocket } from './net/socket.js';
+import { ticket } from './net/ticket.js';
+import { Outbox } from './state/outbox.js';
+import { storage } from './state/storage.js';
+import { Store } from './state/store.js';
+import { announce } from './ui/announce.js';
+import { mountComposer } from './ui/composer.js';
+import { mountDetails } from './ui/details.js';
+import { confirm, mountAsk, mountDialogs, mountSearch, mountSwitcher } from './ui/dialogs.js';
+import { showEnd } from './ui/ended.js';
+import { byID, text } from './ui/h.js';
+import { mountMembers } from './ui/members.js';
+import { mountPill } from './ui/pill.js';
+import { mountRooms } from './ui/rooms.js';
+import { mountShortcuts } from './ui/shortcuts.js';
+import { mountTimeline } from './ui/timeline.js';
+import { effect } from './state/signal.js';
+
+/** @typedef {import('./protocol/frames.js').Frame} Frame */
+/** @typedef {import('./protocol/frames.js').Message} Message */
+/** @typedef {import('./protocol/frames.js').Hello} Hello */
+
+/** Messages per page of history. */
+const PAGE = 50;
+/** Rooms joined at once after hello, and the pause between further ones: the server counts joins as commands. */
+const AT_ONCE = 8, PAUSE_MS = 1000;
+/** How often the list of rooms is read again while somebody looks: a new direct room is not announced. */
+const ROOMS_EVERY_MS = 60_000;
+/** A page that was out of sight this long asks whether the link still lives. */
+const ASLEEP_MS = 30_000;
+
+const page = byID('chat');
+const me = { id: document.body.dataset.userId ?? '', username: page.dataset.username ?? '', display_name: page.dataset.displayName ?? '' };
+const api = new Api(document.body.dataset.csrf ?? '', me.id);
+const store = new Store(me);
+const tabs = new BroadcastChannel('portcullis');
+let ended = false;
+
+const socket = new Socket({
+  url: ownSocket(page.dataset.socket ?? '', location),
+  ticket: () => ticket(api),
+  resume,
+  onFrame,
+  onState(state) {
+    if (ended) return;
+    if (state.name !== 'live') outbox.down();
+    if (state.name === 'stopped') store.notice.value = `${state.words} Nothing more is tried until you choose Connect.`;
+    if (state.name === 'live') { outbox.up(); if (store.notice.value.endsWith('Connect.')) store.notice.value = ''; }
+    store.link.value = state;
+    if (state.name === 'signed-out') void end(state.words, true);
+  },
+  onTraffic: (t) => store.traffic(t),
+});
+
+const outbox = new Outbox({
+  user: me.id,
+  storage: storage(),
+  send: async (p) => {
+    const ack = await socket.request('message.send', { room_id: p.room, body: p.body, ...(p.reply_to ? { reply_to: p.reply_to } : {}) }, { id: p.id });
+    if (store.timeline(p.room).messages.some((m) => m.client_id === p.id)) outbox.settle(p.id);
+    return ack;
+  },
+  changed: () => store.shown.touch(),
+});
+
+/** After hello: the rooms, then what was missed, the room on the screen first. @param {Hello} hello */
+async function resume(hello) {
+  if (hello.user.id !== me.id) return socket.end('signed-out', 'Somebody else signed in on this browser.');
+  store.socket.value = { conn: hello.conn_id, ends: Date.parse(hello.session_ends_at), perMinute: hello.messages_per_minute };
+  await readRooms();
+  const mine = [...store.rooms.value.values()].filter((r) => r.role).map((r) => r.id), here = store.current.value;
+  if (mine.includes(here)) await join(here);
+  void joinAll(mine.filter((id) => id !== here).slice(0, hello.rooms_per_connection - 1));
+}
+
+/** @param {string[]} ids */
+async function joinAll(ids) {
+  for (const [i, id] of ids.entries()) {
+    try {
+      if (i >= AT_ONCE) await new Promise((r) => setTimeout(r, PAUSE_MS));
+      await join(id);
+    } catch (err) {
+      if (err instanceof LinkDown) return; // the next link joins them all again
+    }
+  }
+}
+
+/** Follows a room from where this page's knowledge of it ends. @param {string} id */
+async function join(id) {
+  const t = store.timeline(id), after = t.head;
+  try {
+    const ack = await socket.request('room.join', { room_id: id, after_seq: after });
+    store.setRole(id, ack.role);
+  } catch (err) {
+    if (!(err instanceof Refused)) throw err;
+    if (err.code === 'denied') return forget(id, '');
+    if (!meaning(err.code).again) throw err;
+    await new Promise((r) => setTimeout(r, Math.max(err.retry, 500)));
+    return join(id);
+  }
+  if (t.loaded && id === store.current.value) store.markAway(id, after);
+  store.rooms.touch();
+  store.shown.touch();
+}
+
+/** @type {Map<string, number>} rooms that were joined again because of a gap → the head then */
+const gaps = new Map();
+
+/** @param {Frame} f */
+function onFrame(f) {
+  if (f.type === 'room.removed') return forget(f.room_id, removal(f.reason));
+  if (f.type === 'notice') { store.notice.value = NOTICES[f.slug] ?? ''; return; }
+  if ('room_id' in f && !store.rooms.value.has(f.room_id)) return;
+  if (store.apply(f) === 'gap') return void mendGap(f.type === 'typing' ? '' : /** @type {any} */ (f).room_id);
+  if (f.type === 'message.new') {
+    if (f.message.author.id === me.id) outbox.settle(f.message.client_id);
+  } else if (f.type === 'resync') store.rooms.touch();
+}
+
+/** @type {Readonly<Record<string, string>>} */
+const NOTICES = { going_away: 'The server restarts in a moment. This page will connect again.', session_ending: 'Your session ends soon.' };
+
+/** Something between was missed: asks for it once; if that does not help, starts from what there is. @param {string} id */
+async function mendGap(id) {
+  const head = store.timeline(id).head;
+  if (gaps.get(id) === head) {
+    gaps.delete(id);
+    await readRooms().catch(() => {});
+    return store.restart(id, store.rooms.value.get(id)?.head_seq ?? head);
+  }
+  gaps.set(id, head);
+  await join(id).catch(() => {});
+}
+
+/** Forgets a room that is not ours any more: on the page, in memory, in the queue. @param {string} id @param {string} words */
+function forget(id, words) {
+  const r = store.rooms.value.get(id);
+  if (!r) return;
+  const title = store.title(r), here = store.current.value === id;
+  outbox.dropRoom(id);
+  store.forget(id);
+  if (here) { history.replaceState(null, '', '/'); page.dataset.view = 'rooms'; byID('room-title').focus(); }
+  if (words) store.notice.value = `${title}: ${words}`;
+}
+
+async function readRooms() {
+  const list = listOf(await api.read('/api/rooms'), 'rooms', readRoom);
+  for (const id of store.setRooms(list)) forget(id, removal(''));
+  return list;
+}
+
+/** @param {string} id @param {boolean} [push] false: the address is right already */
+async function open(id, push = true) {
+  const r = store.rooms.value.get(id);
+  if (!r) return;
+  const was = store.current.value;
+  if (was !== id) {
+    if (was) store.leave(was);
+    store.members.value = [];
+    if (push) history.pushState(null, '', `/rooms/${id}`);
+    const t = store.timeline(id);
+    t.away = null;
+    if (t.head > r.read_seq) store.markAway(id, r.read_seq);
+    store.current.value = id;
+    void readMembers(id);
+  }
+  page.dataset.view = 'room';
+  if (matchMedia('(pointer: fine)').matches) setTimeout(() => byID('message').focus(), 0);
+}
+
+/** @param {string} id */
+async function readMembers(id) {
+  if (!store.rooms.value.get(id)?.role) return;
+  try {
+    const list = listOf(await api.read(`/api/rooms/${id}/members`), 'members', member);
+    if (id !== store.current.value) return;
+    for (const m of list) if (m.online) store.online.value.add(m.user.id); else store.online.value.delete(m.user.id);
+    store.online.touch();
+    store.members.value = list;
+  } catch (err) { report(err); }
+}
+
+/** Why something failed, in words; and the end of the page, if that is why. @param {unknown} err */
+function why(err) {
+  if (err instanceof ApiError) {
+    if (err.status === 401 && err.code !== 'invalid_credentials') socket.end('signed-out', 'Your session ended.');
+    return err.message;
+  }
+  if (err instanceof Refused) return meaning(err.code).words;
+  return err instanceof LinkDown ? 'there is no connection right now' : 'something went wrong on this page';
+}
+/** @param {unknown} err */
+const report = (err) => { const words = why(err); if (!ended) store.notice.value = words; };
+
+/** @param {Promise<unknown>} p @returns {Promise<string>} '' or why not */
+const outcome = (p) => p.then(() => '', why);
+
+/** @param {string} username */
+async function direct(username) {
+  try {
+    const r = readRoom(await api.call('POST', '/api/direct', { username: username.toLowerCase() }));
+    await enter(r);
+    return '';
+  } catch (err) { return why(err); }
+}
+
+/** Shows a room that was just made or found. @param {import('./protocol/frames.js').Room} r */
+async function enter(r) {
+  if (!store.rooms.value.has(r.id)) store.addRoom(r);
+  await open(r.id);
+  if (socket.live) await join(r.id).catch(report);
+}
+
+/** @param {number} by @param {boolean} unread */
+function step(by, unread) {
+  const all = [...document.querySelectorAll('#rooms li a')].map((a) => /** @type {HTMLElement} */ (a).dataset.id ?? '');
+  const fit = all.filter((id) => id === store.current.value || !unread || (store.rooms.value.get(id) && store.unread(/** @type {any} */ (store.rooms.value.get(id))).count > 0));
+  const id = fit[(fit.indexOf(store.current.value) + by + fit.length) % fit.length];
+  if (id) void open(id);
+}
+
+/** @type {Map<string, number>} room → the newest seq told */
+const told = new Map();
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let marking;
+/** The newest message is on the screen. */
+function read() {
+  const id = store.current.value, r = store.room;
+  if (!r?.role) return;
+  const { head, loaded } = store.timeline(id);
+  if (!loaded || head <= r.read_seq) return;
+  store.read(id, head);
+  clearTimeout(marking);
+  marking = setTimeout(() => {
+    if (!socket.live || (told.get(id) ?? 0) >= head) return;
+    told.set(id, head);
+    socket.request('read.mark', { room_id: id, seq: head }).catch(() => told.delete(id));
+  }, 400);
+}
+
+/**
+ * The session is over: everything of it leaves this page and this browser, and the
+ * other tabs are told.
+ * @param {string} words @param {boolean} tell
+ */
+async function end(words, tell) {
+  if (ended) return;
+  ended = true;
+  if (tell) tabs.postMessage({ type: 'signed-out', user: me.id });
+  socket.end('signed-out', words);
+  store.link.value = socket.state;
+  const unsent = outbox.size;
+  store.rooms.value = new Map();
+  store.current.value = '';
+  showEnd(words, unsent);
+  await outbox.wipe();
+}
+
+tabs.onmessage = (e) => { if (e.data?.type === 'signed-out' && e.data.user === me.id) void end('You signed out in another tab, or your session was ended.', false); };
+
+// The page, from here on.
+mountDialogs();
+const waiting = () => outbox.waiting;
+mountPill(store, { waiting, dial: () => socket.now() });
+mountRooms(store, (id) => void open(id));
+mountDetails(store, { protocol: () => socket.protocol, buffered: () => socket.buffered, waiting });
+const timeline = mountTimeline(store, {
+  pending: (id) => outbox.of(id),
+  async older(id) {
+    const t = store.timeline(id), before = t.oldest;
+    const list = listOf(await api.read(`/api/rooms/${id}/messages?before_seq=${before}&limit=${PAGE}`), 'messages', message);
+    const first = !t.loaded, r = store.rooms.value.get(id);
+    t.prepend(list, PAGE);
+    if (first && r && t.head > r.read_seq && !t.away && r.read_seq > 0) store.markAway(id, r.read_seq);
+    store.rooms.touch();
+    return list.length;
+  },
+  read,
+  edit: (m) => composer.edit(m),
+  reply: (m) => composer.reply(m),
+  async remove(m) {
+    const room = store.current.value;
+    if (!(await confirm('Delete this message?', 'Its text goes for everybody. A line stays that says so.', 'Delete'))) return;
+    const words = await outcome(socket.request('message.delete', { room_id: room, message_id: m.id }));
+    if (words) store.notice.value = `Not deleted: ${words}.`; else announce('Deleted.');
+    byID('message').focus();
+  },
+  async react(m, emoji, add) {
+    const words = await outcome(socket.request(add ? 'reaction.add' : 'reaction.remove', { room_id: store.current.value, message_id: m.id, emoji }));
+    if (words) store.notice.value = `The reaction was not taken: ${words}.`;
+  },
+  retry: (id) => outbox.retry(id),
+  discard: (id) => outbox.discard(id),
+});
+const composer = mountComposer(store, {
+  send(body, reply_to) {
+    if (!outbox.add(store.current.value, body, reply_to)) return 'Too many messages wait already. Discard some, or wait for the connection.';
+    timeline.toEnd();
+    return '';
+  },
+  edit: (m, body) => outcome(socket.request('message.edit', { room_id: store.current.value, message_id: m.id, body })),
+  lastOwn: () => store.timeline(store.current.value).messages.findLast((m) => m.author.id === me.id && !m.deleted_at),
+  typing: () => { if (socket.live) socket.tell('typing.start', { room_id: store.current.value }); },
+  idle: () => timeline.toEnd(),
+  async join() {
+    const id = store.current.value;
+    store.restart(id, store.room?.head_seq ?? 0);
+    await join(id).catch(report);
+    void readMembers(id);
+    byID('message').focus();
+  },
+});
+mountMembers(store, {
+  invite: (username) => outcome(api.call('POST', `/api/rooms/${store.current.value}/members`, { username }).then(() => readMembers(store.current.value))),
+  change: async (m, change) => { const id = store.current.value; await api.call('PATCH', `/api/rooms/${id}/members/${m.user.id}`, change).catch(report); void readMembers(id); },
+  async expel(m, way) {
+    const id = store.current.value, name = m.user.display_name;
+    const words = { remove: ['Remove', `${name} loses this room at once, on every device.`], ban: ['Ban', `${name} loses this room at once and cannot come back.`], leave: ['Leave', 'You can come back to an open room; to a closed one somebody has to add you.'] }[way];
+    if (!(await confirm(way === 'leave' ? 'Leave the room?' : `${words[0]} ${name}?`, words[1], words[0]))) return;
+    await (way === 'ban' ? api.call('PUT', `/api/rooms/${id}/bans/${m.user.id}`) : api.call('DELETE', `/api/rooms/${id}/members/${m.user.id}`)).catch(report);
+    if (way !== 'leave') void readMembers(id);
+  },
+  direct: async (username) => { const words = await direct(username); if (words) store.notice.value = words; },
+});
+mountAsk('new-room', 'open-new-room', async (form) => {
+  try {
+    await enter(readRoom(await api.call('POST', '/api/rooms', { title: String(form.get('title')).trim(), visibility: form.get('visibility') })));
+    return '';
+  } catch (err) { return why(err); }
+});
+mountAsk('direct-dialog', 'open-direct', (form) => direct(String(form.get('username')).trim()));
+const search = mountSearch(store,
+  async (q) => listOf(await api.read(`/api/rooms/${store.current.value}/search?q=${encodeURIComponent(q)}&limit=${PAGE}`), 'messages', message),
+  async (m) => { if (!(await timeline.reveal(m.seq))) store.notice.value = 'That message is too far back to show here.'; });
+mountShortcuts({ switcher: mountSwitcher(store, (id) => void open(id), (username) => void direct(username).then((words) => { if (words) store.notice.value = words; })), search, step, idle: () => timeline.toEnd() });
+
+effect(() => {
+  const r = store.room;
+  void store.rooms.value;
+  text(byID('room-title'), r ? store.title(r) : 'Portcullis');
+  byID('open-search').hidden = !r?.role;
+});
+effect(() => { byID('notice').hidden = store.notice.value === ''; text(byID('notice-text'), store.notice.value); });
+byID('notice-close').addEventListener('click', () => { store.notice.value = ''; });
+byID('to-rooms').addEventListener('click', () => { page.dataset.view = 'rooms'; byID('open-switcher').focus(); });
+
+for (const form of document.querySelectorAll('form[data-sign-out]')) form.addEventListener('submit', () => void end('You signed out.', true));
+addEventListener('online', () => { if (!ended) socket.redial(); });
+addEventListener('offline', () => { if (!ended) socket.offline(); });
+addEventListener('popstate', () => void open(location.pathname.split('/')[2] ?? '', false));
+addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); });
+let hiddenAt = 0;
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) { hiddenAt = Date.now(); return; }
+  if (ended || Date.now() - hiddenAt < ASLEEP_MS) return;
+  void readRooms().catch(report);
+  const r = store.room;
+  if (socket.live && r?.role) socket.request('read.mark', { room_id: r.id, seq: r.read_seq }, { within: 5000 }).catch(() => {});
+});
+setInterval(() => { if (!ended && !document.hidden && socket.live) void readRooms().then(() => joinNew()).catch(() => {}); }, ROOMS_EVERY_MS);
+
+/** Follows rooms that appeared in the list since the last look. */
+async function joinNew() {
+  await joinAll([...store.rooms.value.values()].filter((r) => r.role && !store.follows(r.id)).map((r) => r.id));
+}
+
+// Start: the rooms, the room of the address, what was left unsent, then the link.
+await readRooms().catch(report);
+if (page.dataset.roomId) await open(page.dataset.roomId, false);
+await outbox.load();
+if (!ended) socket.now();

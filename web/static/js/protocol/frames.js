@@ -1,0 +1,165 @@
+// @ts-check
+/**
+ * Frames of portcullis.v1.json. What arrives is input: a frame is read into an
+ * object of known shape, field by field, or it is refused. Nothing is copied from
+ * it by name, so a field that nobody expects goes nowhere.
+ *
+ * @typedef {{id: string, username: string, display_name: string}} Person
+ * @typedef {{emoji: string, users: string[]}} Reaction
+ * @typedef {{id: string, seq: number, author: Person, body: string, created_at: string, client_id: string, reply_to: string, edited_at: string, deleted_at: string, reactions: Reaction[]}} Message
+ * @typedef {{message_id: string, seq: number, head_seq: number, role: string}} Ack
+ * @typedef {{conn_id: string, session_ends_at: string, user: Person, messages_per_minute: number, rooms_per_connection: number, ping_every_ms: number}} Hello
+ * @typedef {'message.new'|'message.edited'|'message.deleted'|'reaction.changed'} ChangeType
+ * @typedef {{type: ChangeType, room_id: string, seq: number, message: Message}} Change
+ * @typedef {{type: 'hello', data: Hello} | {type: 'ack', re: string, data: Ack} | {type: 'error', re: string, code: string, retry_ms: number} | Change
+ *   | {type: 'member.changed', room_id: string, user: Person, role: string, muted_until: string}
+ *   | {type: 'room.changed', room_id: string, title: string} | {type: 'room.removed', room_id: string, reason: string}
+ *   | {type: 'presence.changed', room_id: string, user: Person, online: boolean} | {type: 'typing', room_id: string, user: Person}
+ *   | {type: 'read.marked', room_id: string, seq: number} | {type: 'resync', room_id: string, head_seq: number} | {type: 'notice', slug: string}} Frame
+ */
+export const SUBPROTOCOL = 'portcullis.v1.json';
+
+/** Longest message body, in code points: the server's limit. */
+export const MAX_BODY = 4096;
+
+const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const FORBIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/u;
+
+/** Characters as the server counts them: code points, not UTF-16 units. @param {string} s */
+export const characters = (s) => { let n = 0; for (const _ of s) n++; return n; };
+
+/** @param {string} s */
+export const isID = (s) => ID.test(s);
+
+/**
+ * Why the server would refuse body, in words; empty if it would not.
+ * @param {string} body
+ */
+export function bodyProblem(body) {
+  const n = characters(body);
+  if (n > MAX_BODY) return `too long: ${n.toLocaleString('en')} of ${MAX_BODY.toLocaleString('en')} characters`;
+  if (FORBIDDEN.test(body)) return 'it holds control characters';
+  return body.trim() === '' ? 'it is empty' : '';
+}
+
+/** @param {string} id @param {string} type @param {Record<string, unknown>} data */
+export const encode = (id, type, data) => JSON.stringify({ v: 1, id, type, data });
+
+/** A frame that is not what the protocol says. It holds the place, never the value. */
+export class Malformed extends Error {}
+
+/** @param {unknown} ok @param {string} place @returns {asserts ok} */
+function must(ok, place) { if (!ok) throw new Malformed(place); }
+
+/** @typedef {Record<string, unknown>} Raw */
+/** @param {unknown} v @param {string} place */
+const object = (v, place) => { must(typeof v === 'object' && v !== null && !Array.isArray(v), place); return /** @type {Raw} */ (v); };
+/** @param {Raw} o @param {string} k */
+const string = (o, k) => { const v = Object.hasOwn(o, k) ? o[k] : undefined; must(typeof v === 'string', k); return v; };
+/** @param {Raw} o @param {string} k */
+const optional = (o, k) => (Object.hasOwn(o, k) && o[k] !== null ? string(o, k) : '');
+/** @param {Raw} o @param {string} k */
+const id = (o, k) => { const v = string(o, k); must(ID.test(v), k); return v; };
+/** @param {Raw} o @param {string} k */
+const number = (o, k) => { const v = Object.hasOwn(o, k) ? o[k] : undefined; must(Number.isSafeInteger(v) && /** @type {number} */ (v) >= 0, k); return /** @type {number} */ (v); };
+/** @template T @param {Raw} o @param {string} k @param {(v: unknown) => T} each */
+const list = (o, k, each) => { const v = Object.hasOwn(o, k) ? (o[k] ?? []) : []; must(Array.isArray(v), k); return v.map(each); };
+
+/** @param {unknown} v @returns {Person} */
+export function person(v) {
+  const o = object(v, 'person');
+  return { id: id(o, 'id'), username: string(o, 'username'), display_name: optional(o, 'display_name') || string(o, 'username') };
+}
+
+/** @param {unknown} v @returns {Message} */
+export function message(v) {
+  const o = object(v, 'message');
+  return {
+    id: id(o, 'id'), seq: number(o, 'seq'), author: person(o.author), body: string(o, 'body'), created_at: string(o, 'created_at'),
+    client_id: optional(o, 'client_id'), reply_to: optional(o, 'reply_to'), edited_at: optional(o, 'edited_at'), deleted_at: optional(o, 'deleted_at'),
+    reactions: list(o, 'reactions', (r) => { const x = object(r, 'reaction'); return { emoji: string(x, 'emoji'), users: list(x, 'users', (u) => String(u)) }; }),
+  };
+}
+
+/** @param {Raw} f @returns {Hello} */
+function hello(f) {
+  const d = object(f.data, 'data'), l = object(d.limits, 'limits');
+  return {
+    conn_id: string(d, 'conn_id'), session_ends_at: string(d, 'session_ends_at'), user: person(d.user),
+    messages_per_minute: number(l, 'messages_per_minute'), rooms_per_connection: number(l, 'rooms_per_connection'), ping_every_ms: number(d, 'ping_every_ms'),
+  };
+}
+
+/** @param {Raw} f @returns {Ack} */
+function ack(f) {
+  const d = object(f.data, 'data');
+  return { message_id: optional(d, 'message_id'), seq: 'seq' in d ? number(d, 'seq') : 0, head_seq: 'head_seq' in d ? number(d, 'head_seq') : 0, role: optional(d, 'role') };
+}
+
+/**
+ * Reads a frame of the server. A type that this page does not know gives null: a
+ * newer server may say more.
+ * @param {string} text
+ * @returns {Frame | null}
+ * @throws {Malformed}
+ */
+export function decode(text) {
+  let raw;
+  try { raw = JSON.parse(text); } catch { throw new Malformed('json'); }
+  const f = object(raw, 'frame');
+  must(f.v === 1, 'v');
+  const type = string(f, 'type');
+  switch (type) {
+    case 'hello': return { type, data: hello(f) };
+    case 'ack': return { type, re: id(f, 're'), data: ack(f) };
+    case 'error': return { type, re: optional(f, 're'), code: string(f, 'code'), retry_ms: number(f, 'retry_ms') };
+    case 'notice': return { type, slug: string(object(f.data, 'data'), 'slug') };
+  }
+  if (!Object.hasOwn(f, 'room_id')) return null;
+  const room_id = id(f, 'room_id'), d = object(f.data, 'data');
+  switch (type) {
+    case 'message.new': case 'message.edited': case 'message.deleted': case 'reaction.changed':
+      return { type, room_id, seq: number(f, 'seq'), message: message(d.message) };
+    case 'member.changed': return { type, room_id, user: person(d.user), role: optional(d, 'role'), muted_until: optional(d, 'muted_until') };
+    case 'room.changed': return { type, room_id, title: string(d, 'title') };
+    case 'room.removed': return { type, room_id, reason: string(d, 'reason') };
+    case 'presence.changed': must(typeof d.online === 'boolean', 'online'); return { type, room_id, user: person(d.user), online: d.online };
+    case 'typing': return { type, room_id, user: person(d.user) };
+    case 'read.marked': return { type, room_id, seq: number(d, 'seq') };
+    case 'resync': return { type, room_id, head_seq: number(d, 'head_seq') };
+    default: return null;
+  }
+}
+
+/**
+ * A room as GET /api/rooms lists it.
+ * @typedef {{id: string, title: string, visibility: string, head_seq: number, read_seq: number, role: string, members: number, peer: Person | null}} Room
+ * @param {unknown} v @returns {Room}
+ */
+export function room(v) {
+  const o = object(v, 'room');
+  return {
+    id: id(o, 'id'), title: optional(o, 'title'), visibility: string(o, 'visibility'), head_seq: number(o, 'head_seq'), read_seq: 'read_seq' in o ? number(o, 'read_seq') : 0,
+    role: optional(o, 'role'), members: 'members' in o ? number(o, 'members') : 0, peer: o.peer ? person(o.peer) : null,
+  };
+}
+
+/**
+ * A member as GET /api/rooms/{id}/members lists it.
+ * @typedef {{user: Person, role: string, muted_until: string, online: boolean}} Member
+ * @param {unknown} v @returns {Member}
+ */
+export function member(v) {
+  const o = object(v, 'member');
+  return { user: person(o.user), role: string(o, 'role'), muted_until: optional(o, 'muted_until'), online: o.online === true };
+}
+
+/**
+ * The list under name in an answer of the API; entries that are not what they should be are left out.
+ * @template T @param {unknown} v @param {string} name @param {(v: unknown) => T} each @returns {T[]}
+ */
+export function listOf(v, name, each) {
+  const all = object(v, 'answer')[name];
+  must(Array.isArray(all), name);
+  return all.flatMap((x) => { try { return [each(x)]; } catch { return []; } });
+}

@@ -1,0 +1,45 @@
+// @ts-check
+import { effect } from '../state/signal.js';
+import { byID, h, patch, text } from './h.js';
+import { left } from './time.js';
+
+/** @typedef {import('../state/store.js').Store} Store */
+
+/** "This socket" and the last frames: what the connection is, never what was said on it.
+ * @param {Store} store @param {{protocol: () => string, buffered: () => number, waiting: () => number}} o */
+export function mountDetails(store, { protocol, buffered, waiting }) {
+  const chat = byID('chat'), toggle = byID('toggle-details'), panel = byID('details');
+  const small = matchMedia('(max-width: 1040px)');
+  /** @param {boolean} open */
+  const set = (open) => { chat.dataset.details = open ? 'open' : 'closed'; toggle.setAttribute('aria-expanded', String(open)); if (open) show(); };
+  const shut = () => { set(false); toggle.focus(); };
+  toggle.addEventListener('click', () => { set(chat.dataset.details === 'closed'); if (small.matches && chat.dataset.details === 'open') byID('close-details').focus(); });
+  byID('close-details').addEventListener('click', shut);
+  panel.addEventListener('keydown', (e) => { if (e.key === 'Escape' && small.matches) { e.stopPropagation(); shut(); } });
+
+  const show = () => {
+    const s = store.socket.value, live = store.link.value.name === 'live' && s;
+    text(byID('s-conn'), live ? s.conn : 'none');
+    text(byID('s-protocol'), live ? protocol() : 'none');
+    text(byID('s-ends'), s ? left(s.ends - Date.now()) : 'unknown');
+    const rate = store.rate(), of = s?.perMinute ?? 0;
+    text(byID('s-rate'), of ? `${rate} of ${of}` : String(rate));
+    byID('s-meter').style.inlineSize = `${of ? Math.min(100, (rate / of) * 100) : 0}%`;
+    text(byID('s-queue'), String(waiting()));
+    text(byID('s-buffer'), `${buffered().toLocaleString('en')} B`);
+  };
+  effect(show);
+  setInterval(() => { if (chat.dataset.details !== 'closed' && !document.hidden) show(); }, 1000);
+  set(!small.matches);
+  small.addEventListener('change', () => set(!small.matches));
+
+  let n = 0;
+  /** @type {WeakMap<object, string>} */ const keys = new WeakMap();
+  effect(() => {
+    const items = store.frames.value.map((t) => {
+      if (!keys.has(t)) keys.set(t, `f${++n}`);
+      return { key: /** @type {string} */ (keys.get(t)), t };
+    });
+    patch(byID('frames'), items, ({ t }) => h('li', { class: t.bad ? 'bad' : null }, h('span', { 'aria-hidden': true }, t.out ? '→' : '←'), h('span', { class: 'sr' }, t.out ? 'sent' : 'received'), h('b', null, t.type), t.note ? h('span', null, t.note) : null, h('span', { class: 'size' }, `${t.bytes} B`)), () => true);
+  });
+}

@@ -1,0 +1,111 @@
+// @ts-check
+import { byID, h, patch, text } from './h.js';
+import { moment } from './time.js';
+
+/** @typedef {import('../state/store.js').Store} Store */
+/** @typedef {import('../protocol/frames.js').Message} Message */
+
+/** @param {string} id */
+const dialog = (id) => byID(id, HTMLDialogElement);
+
+/** Wires what all dialogs share: buttons that only close. */
+export function mountDialogs() {
+  for (const d of document.querySelectorAll('dialog')) {
+    d.addEventListener('click', (e) => { if (e.target === d || (e.target instanceof Element && e.target.closest('[data-close]'))) d.close(); });
+  }
+}
+
+/**
+ * A dialog with fields that stays open until what it asks for is done.
+ * @param {string} id @param {string} opener
+ * @param {(form: FormData) => Promise<string>} done '' when done, else why not
+ */
+export function mountAsk(id, opener, done) {
+  const d = dialog(id), form = /** @type {HTMLFormElement} */ (d.querySelector('form')), error = /** @type {HTMLElement} */ (d.querySelector('.error'));
+  byID(opener).addEventListener('click', () => { form.reset(); text(error, ''); d.showModal(); });
+  form.addEventListener('submit', async (e) => {
+    e.preventDefault();
+    const button = /** @type {HTMLButtonElement} */ (form.querySelector('[type=submit]'));
+    button.disabled = true;
+    text(error, await done(new FormData(form)));
+    button.disabled = false;
+    if (!error.textContent) d.close();
+  });
+}
+
+/** Asks before something that cannot be undone. @param {string} title @param {string} words @param {string} yes @returns {Promise<boolean>} */
+export function confirm(title, words, yes) {
+  const d = dialog('confirm');
+  text(byID('confirm-title'), title);
+  text(byID('confirm-text'), words);
+  text(byID('confirm-yes'), yes);
+  d.returnValue = '';
+  d.showModal();
+  return new Promise((resolve) => d.addEventListener('close', () => resolve(d.returnValue === 'yes'), { once: true }));
+}
+
+/**
+ * The room switcher: a combobox over rooms and people.
+ * @param {Store} store @param {(room: string) => void} open @param {(username: string) => void} direct
+ */
+export function mountSwitcher(store, open, direct) {
+  const d = dialog('switcher'), box = byID('switcher-text', HTMLInputElement), list = byID('switcher-list');
+  let at = 0;
+  /** @type {{key: string, title: string, go: () => void}[]} */ let items = [];
+  const draw = () => {
+    const words = box.value.trim().toLowerCase();
+    items = [...store.rooms.value.values()]
+      .map((r) => ({ key: r.id, title: store.title(r), go: () => open(r.id) }))
+      .filter((i) => i.title.toLowerCase().includes(words)).slice(0, 30);
+    if (/^@?[a-z0-9][a-z0-9._-]*$/.test(words)) items.push({ key: 'direct', title: `Write to @${words.replace('@', '')}`, go: () => direct(words.replace('@', '')) });
+    at = Math.max(0, Math.min(at, items.length - 1));
+    patch(list, items.map((i, n) => ({ key: i.key, n, title: i.title, on: n === at })), (i) => h('button', { type: 'button', role: 'option', id: `pick-${i.n}`, tabindex: -1, 'aria-selected': i.on, data: { n: i.n } }, i.title), (a, b) => a.n === b.n && a.on === b.on && a.title === b.title);
+    box.setAttribute('aria-activedescendant', items.length > 0 ? `pick-${at}` : '');
+    document.getElementById(`pick-${at}`)?.scrollIntoView({ block: 'nearest' });
+  };
+  const go = () => { d.close(); items[at]?.go(); };
+  box.addEventListener('input', () => { at = 0; draw(); });
+  box.addEventListener('keydown', (e) => {
+    if (e.key === 'ArrowDown') at++; else if (e.key === 'ArrowUp') at--; else if (e.key !== 'Enter' || e.isComposing) return;
+    e.preventDefault();
+    if (e.key === 'Enter') go(); else draw();
+  });
+  list.addEventListener('click', (e) => {
+    const b = e.target instanceof Element ? /** @type {HTMLElement | null} */ (e.target.closest('button')) : null;
+    if (b) { at = Number(b.dataset.n); go(); }
+  });
+  const show = () => { if (d.open) return; box.value = ''; at = 0; draw(); d.showModal(); box.focus(); };
+  byID('open-switcher').addEventListener('click', show);
+  return show;
+}
+
+/**
+ * Search in the current room.
+ * @param {Store} store @param {(q: string) => Promise<Message[]>} find @param {(m: Message) => void} go
+ */
+export function mountSearch(store, find, go) {
+  const d = dialog('search-dialog'), box = byID('search-text', HTMLInputElement), note = byID('search-note'), list = byID('search-results');
+  /** @type {ReturnType<typeof find> | null} */ let asked = null;
+  /** @param {Message[]} found */
+  const draw = (found) => list.replaceChildren(...found.reverse().map((m) => h('li', null, h('button', { type: 'button', on: { click: () => { d.close(); go(m); } } },
+    h('span', { class: 'soft' }, `${m.author.display_name} · ${moment(m.created_at)}`), h('span', { dir: 'auto' }, m.body.slice(0, 300))))));
+  /** @type {HTMLFormElement} */ (d.querySelector('form')).addEventListener('submit', async (e) => {
+    e.preventDefault();
+    text(note, 'Searching…');
+    const mine = asked = find(box.value.trim());
+    const found = await mine.catch((err) => { if (mine === asked) text(note, /** @type {Error} */ (err).message); return null; });
+    if (mine !== asked || !found) return;
+    text(note, found.length === 0 ? 'Nothing found.' : `${found.length} found, newest first.`);
+    draw(found);
+  });
+  const show = () => {
+    if (d.open || !store.room?.role) return;
+    text(byID('search-title'), `Search ${store.title(store.room)}`);
+    text(note, 'Finds whole words, taken literally.');
+    draw([]);
+    d.showModal();
+    box.select();
+  };
+  byID('open-search').addEventListener('click', show);
+  return show;
+}

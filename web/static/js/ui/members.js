@@ -1,0 +1,66 @@
+// @ts-check
+import { can, canOn } from '../protocol/roles.js';
+import { effect } from '../state/signal.js';
+import { byID, h, icon, patch, text } from './h.js';
+import { openMenu } from './menu.js';
+import { moment } from './time.js';
+
+/** @typedef {import('../state/store.js').Store} Store */
+/** @typedef {import('../protocol/frames.js').Member} Member */
+/**
+ * @typedef {object} Actions each resolves to '' or to why not, in words
+ * @property {(username: string) => Promise<string>} invite
+ * @property {(m: Member, change: {role?: string, muted_until?: string}) => void} change
+ * @property {(m: Member, way: 'remove'|'ban'|'leave') => void} expel
+ * @property {(username: string) => void} direct
+ */
+
+const MUTES = /** @type {const} */ ([['10 minutes', 10], ['1 hour', 60], ['1 day', 1440]]);
+
+/** The members of the room, and what may be done about them. @param {Store} store @param {Actions} actions */
+export function mountMembers(store, actions) {
+  const form = byID('invite', HTMLFormElement), name = byID('invite-name', HTMLInputElement), error = byID('invite-error');
+  form.addEventListener('submit', async (e) => {
+    e.preventDefault();
+    const why = await actions.invite(name.value.trim().toLowerCase());
+    text(error, why);
+    if (!why) name.value = '';
+    name.focus();
+  });
+  effect(() => {
+    const room = store.room, online = store.online.value, my = room?.role ?? '';
+    form.hidden = !room || room.visibility === 'direct' || !can(my, 'invite');
+    const items = store.members.value.map((m) => ({ key: m.user.id, m, on: online.has(m.user.id), my, direct: room?.visibility === 'direct' }));
+    patch(byID('members'), items, (i) => row(i), (a, b) => a.m === b.m && a.on === b.on && a.my === b.my);
+    text(byID('members-title'), items.length > 0 ? `Members (${items.length.toLocaleString('en')})` : 'Members');
+    const here = items.filter((i) => i.on).length;
+    text(byID('room-note'), items.length > 0 && room && room.visibility !== 'direct' ? `${here} here` : '');
+  });
+
+  /** @param {{m: Member, on: boolean, my: string, direct: boolean}} i */
+  function row({ m, on, my, direct }) {
+    const me = m.user.id === store.me.id, muted = Date.parse(m.muted_until) > Date.now();
+    const items = menu(m, my, me, direct, muted);
+    return h('li', null,
+      h('span', { class: on ? 'dot on' : 'dot', 'aria-hidden': true }),
+      h('span', { class: 't', title: `@${m.user.username}` }, me ? `${m.user.display_name} (you)` : m.user.display_name, h('span', { class: 'sr' }, on ? ', here' : ', away')),
+      h('span', { class: 'role' }, muted ? h('span', { title: `until ${moment(m.muted_until)}` }, 'muted') : m.role === 'member' ? '' : m.role),
+      items.length > 0 ? h('button', { type: 'button', 'aria-haspopup': 'menu', data: { act: 'menu' }, on: { click: (/** @type {Event} */ e) => openMenu(/** @type {HTMLElement} */ (e.currentTarget), items, m.user.display_name) } }, icon('dots'), h('span', { class: 'sr' }, `What to do about ${m.user.display_name}`)) : null);
+  }
+
+  /** @param {Member} m @param {string} my @param {boolean} me @param {boolean} direct @param {boolean} muted @returns {import('./menu.js').Item[]} */
+  function menu(m, my, me, direct, muted) {
+    /** @type {import('./menu.js').Item[]} */ const items = [];
+    if (direct) return items;
+    if (me) return my === 'owner' ? items : [{ label: 'Leave the room', danger: true, act: () => actions.expel(m, 'leave') }];
+    items.push({ label: 'Write directly', act: () => actions.direct(m.user.username) });
+    if (canOn(my, 'change_role', m.role)) for (const role of ['reader', 'member', 'moderator']) if (role !== m.role) items.push({ label: `Make ${role}`, act: () => actions.change(m, { role }) });
+    if (canOn(my, 'mute', m.role)) {
+      if (muted) items.push({ label: 'Unmute', act: () => actions.change(m, { muted_until: new Date().toISOString() }) });
+      else for (const [words, minutes] of MUTES) items.push({ label: `Mute for ${words}`, act: () => actions.change(m, { muted_until: new Date(Date.now() + minutes * 60_000).toISOString() }) });
+    }
+    if (canOn(my, 'remove', m.role)) items.push({ label: 'Remove', danger: true, act: () => actions.expel(m, 'remove') });
+    if (canOn(my, 'ban', m.role)) items.push({ label: 'Ban', danger: true, act: () => actions.expel(m, 'ban') });
+    return items;
+  }
+}

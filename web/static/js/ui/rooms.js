@@ -1,0 +1,61 @@
+// @ts-check
+import { effect } from '../state/signal.js';
+import { byID, h, icon, patch } from './h.js';
+import { plural } from './time.js';
+
+/** @typedef {import('../state/store.js').Store} Store */
+/** @typedef {import('../protocol/frames.js').Room} Room */
+
+/** @param {Room} r */
+export const sign = (r) => (r.visibility === 'direct' ? 'person' : r.visibility === 'closed' ? 'lock' : 'hash');
+
+/**
+ * The list of rooms, with what is unread, and the number in the tab's title.
+ * @param {Store} store @param {(id: string) => void} open
+ */
+export function mountRooms(store, open) {
+  const nav = byID('rooms');
+  nav.addEventListener('click', (e) => {
+    const a = e.target instanceof Element ? e.target.closest('a') : null;
+    if (!a || e.ctrlKey || e.metaKey || e.shiftKey || e.button !== 0) return;
+    e.preventDefault();
+    open(a.dataset.id ?? '');
+  });
+  effect(() => {
+    const all = [...store.rooms.value.values()], current = store.current.value, online = store.online.value;
+    const items = all.map((r) => {
+      const { count, more } = store.unread(r);
+      return { key: r.id, title: store.title(r), sign: sign(r), current: r.id === current, count, more, on: r.peer !== null && online.has(r.peer.id), joined: r.role !== '', direct: r.visibility === 'direct' };
+    });
+    show('joined', items.filter((i) => i.joined && !i.direct), 'None yet.');
+    show('direct', items.filter((i) => i.direct), 'Nobody yet.');
+    const others = items.filter((i) => !i.joined);
+    show('others', others, '');
+    byID('others-title').hidden = others.length === 0;
+    const unread = items.reduce((n, i) => n + i.count, 0), room = store.rooms.value.get(current);
+    document.title = `${unread > 0 ? `(${unread}) ` : ''}${room ? store.title(room) : 'Chat'} · Portcullis`;
+  });
+}
+
+/** @typedef {{key: string, title: string, sign: string, current: boolean, count: number, more: boolean, on: boolean, joined: boolean, direct: boolean}} Item */
+
+/** @param {string} id @param {Item[]} items @param {string} none */
+function show(id, items, none) {
+  const list = byID(id), some = items.length > 0;
+  patch(list, some ? items : none ? [{ ...EMPTY, title: none }] : [], row, (a, b) => JSON.stringify(a) === JSON.stringify(b));
+}
+
+/** @type {Item} */
+const EMPTY = { key: '', title: '', sign: '', current: false, count: 0, more: false, on: false, joined: false, direct: false };
+
+/** @param {Item} i */
+function row(i) {
+  if (!i.key) return h('li', { class: 'none' }, i.title);
+  return h('li', null, h('a', { href: `/rooms/${i.key}`, class: i.count > 0 ? 'unread' : null, 'aria-current': i.current ? 'page' : null, data: { id: i.key, act: 'open' } },
+    i.direct ? h('span', { class: i.on ? 'dot on' : 'dot', 'aria-hidden': true }) : icon(i.sign),
+    h('span', { class: 't' }, i.title),
+    i.direct && i.on ? h('span', { class: 'sr' }, ', here') : null,
+    i.sign === 'lock' ? h('span', { class: 'sr' }, ', closed room') : null,
+    i.count > 0 ? h('span', { class: 'n', 'aria-hidden': true }, i.count + (i.more ? '+' : '')) : null,
+    i.count > 0 ? h('span', { class: 'sr' }, `, ${plural(i.count, 'unread message', 'unread messages')}`) : null));
+}

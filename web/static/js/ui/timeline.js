@@ -1,0 +1,272 @@
+// @ts-check
+import { can } from '../protocol/roles.js';
+import { EMOJI, NAMES } from '../protocol/emoji.js';
+import { effect } from '../state/signal.js';
+import { rows } from '../state/timeline.js';
+import { announce } from './announce.js';
+import { byID, patch, text } from './h.js';
+import { openMenu } from './menu.js';
+import { element, same } from './message.js';
+import { singleKeys } from './shortcuts.js';
+import { plural } from './time.js';
+
+/** @typedef {import('../state/store.js').Store} Store */
+/** @typedef {import('../protocol/frames.js').Message} Message */
+/**
+ * @typedef {object} Actions
+ * @property {(room: string) => import('../state/outbox.js').Pending[]} pending
+ * @property {(room: string) => Promise<number>} older loads a page of history; how many messages came
+ * @property {() => void} read the newest message is on the screen
+ * @property {(m: Message) => void} edit
+ * @property {(m: Message) => void} reply
+ * @property {(m: Message) => void} remove
+ * @property {(m: Message, emoji: string, add: boolean) => void} react
+ * @property {(id: string) => void} retry
+ * @property {(id: string) => void} discard
+ */
+
+/** Messages drawn at first, added at a time, and drawn at most: the far end is dropped from the page, not from memory. */
+const FIRST = 100, STEP = 100, MOST = 600;
+/** Closer to the end than this counts as being there. */
+const NEAR = 60;
+/** More new messages per second than this are announced as a number. */
+const BURST = 5;
+
+/** The conversation. @param {Store} store @param {Actions} actions */
+export function mountTimeline(store, actions) {
+  const scroll = byID('scroll'), log = byID('log'), start = byID('log-start'), newest = byID('newest'), empty = byID('empty');
+  let room = '', count = FIRST, lastShown = 0, stick = true, loading = false, failed = false, unseen = 0, head = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ let quiet;
+  /** @type {number[]} */ let arrivals = [];
+
+  const timeline = () => store.timeline(room);
+  /** The window of messages on the page: from, to. */
+  const span = () => {
+    const all = timeline().messages;
+    let to = all.length;
+    if (lastShown > 0) while (to > 0 && all[to - 1].seq > lastShown) to--;
+    return { from: Math.max(0, to - count), to, length: all.length };
+  };
+
+  /** Draws without a word to screen readers: what appears now was there before. */
+  const silently = () => {
+    log.setAttribute('aria-live', 'off');
+    clearTimeout(quiet);
+    quiet = setTimeout(() => log.setAttribute('aria-live', 'polite'), 700);
+  };
+
+  /** Keeps what is being read where it is while fn changes what is above. @param {() => void} fn */
+  const steady = (fn) => {
+    const top = scroll.getBoundingClientRect().top;
+    const anchor = articles().find((el) => el.getBoundingClientRect().bottom > top), before = anchor?.getBoundingClientRect().top ?? 0;
+    fn();
+    if (anchor?.isConnected) scroll.scrollTop += anchor.getBoundingClientRect().top - before;
+  };
+
+  const draw = () => {
+    const { from, to, length } = span(), t = timeline(), role = store.room?.role ?? '';
+    const items = rows(t, actions.pending(room), store.me.id, from, to);
+    const mayReact = can(role, 'react');
+    patch(log, items, (row) => element(row, store.me, mayReact), same);
+    tabStop(null);
+    empty.hidden = items.length > 0 || loading || !t.loaded;
+    text(empty, 'No messages yet. Say something.');
+    start.hidden = !(loading || failed || (t.complete && from === 0 && items.length > 0));
+    text(start, loading ? 'Loading…' : failed ? 'Earlier messages could not be loaded. Scroll to try again.' : 'This is where the room begins.');
+    newest.hidden = stick && to === length;
+    text(newest, unseen > 0 ? `${plural(unseen, 'new message', 'new messages')} ↓` : 'Newest messages ↓');
+    if (stick && to === length) {
+      scroll.scrollTop = scroll.scrollHeight;
+      if (!document.hidden) actions.read();
+    }
+  };
+
+  const older = async () => {
+    const t = timeline(), here = room;
+    if (loading || t.complete) return;
+    loading = true;
+    failed = false;
+    draw();
+    const n = await actions.older(here).catch(() => -1);
+    loading = false;
+    if (here !== room) return;
+    failed = n < 0;
+    const first = head === 0;
+    count = Math.min(MOST, count + Math.max(0, n));
+    silently();
+    if (stick) draw(); else steady(draw);
+    if (n > 0 && !first && !stick) announce(`${plural(n, 'earlier message', 'earlier messages')}`);
+    head = timeline().head;
+  };
+
+  effect(() => {
+    const id = store.current.value;
+    void store.rooms.value; // the role decides what may be done
+    void store.shown.value;
+    const known = store.rooms.value.get(id);
+    if (id !== room) {
+      room = id;
+      count = FIRST;
+      lastShown = 0;
+      stick = true;
+      unseen = 0;
+      arrivals = [];
+      head = 0;
+      silently();
+      log.setAttribute('aria-label', known ? `Messages in ${store.title(known)}` : 'Messages');
+    }
+    log.hidden = !known?.role;
+    if (!known || !known.role) {
+      patch(log, [], (/** @type {any} */ x) => x, () => true);
+      empty.hidden = false;
+      start.hidden = newest.hidden = true;
+      text(empty, known ? '' : 'Choose a room, or make one.');
+      return;
+    }
+    const t = timeline();
+    arrived(t);
+    if (stick) draw(); else steady(draw);
+    if (!t.loaded && !loading && !failed) void older();
+  });
+
+  /** Counts what came since the last look. @param {import('../state/timeline.js').Timeline} t */
+  function arrived(t) {
+    if (head > 0 && t.head > head) {
+      const n = t.messages.filter((m) => m.seq > head && m.author.id !== store.me.id).length, now = Date.now();
+      if (!stick) unseen += n;
+      arrivals = [...arrivals.filter((at) => at > now - 1000), ...Array(n).fill(now)];
+      if (arrivals.length > BURST) { silently(); announce(plural(arrivals.length, 'new message', 'new messages')); }
+    }
+    if (t.loaded) head = t.head;
+  }
+
+  scroll.addEventListener('scroll', () => {
+    if (!room || log.hidden) return;
+    const { from, to, length } = span(), bottom = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
+    stick = bottom < NEAR && to === length;
+    if (stick && unseen > 0) { unseen = 0; draw(); }
+    newest.hidden = stick;
+    if (scroll.scrollTop < 200 && from === 0) { failed = false; void older(); return; }
+    if (scroll.scrollTop < 200 && from > 0) {
+      if (count < MOST) count = Math.min(MOST, count + STEP);
+      else lastShown = timeline().messages[Math.max(STEP, to - STEP) - 1].seq;
+    } else if (bottom < 200 && to < length) {
+      const next = Math.min(length, to + STEP);
+      lastShown = next === length ? 0 : timeline().messages[next - 1].seq;
+    } else return;
+    silently();
+    steady(draw);
+  }, { passive: true });
+
+  const toEnd = () => {
+    lastShown = 0;
+    unseen = 0;
+    stick = true;
+    silently();
+    draw();
+  };
+  newest.addEventListener('click', () => { toEnd(); byID('message').focus(); });
+  document.addEventListener('visibilitychange', () => { if (!document.hidden && stick && room) actions.read(); });
+  new ResizeObserver(() => { if (stick) scroll.scrollTop = scroll.scrollHeight; }).observe(scroll);
+
+  // One tab stop for the whole list; arrows walk through it.
+  const articles = () => /** @type {HTMLElement[]} */ ([...log.querySelectorAll('article')]);
+  /** @param {HTMLElement | null} row the new stop; null: keep, or choose the newest */
+  function tabStop(row) {
+    const old = /** @type {HTMLElement | null} */ (log.querySelector('article[tabindex="0"]'));
+    const now = row ?? old ?? articles().at(-1);
+    if (old && old !== now) { old.tabIndex = -1; inner(old, -1); }
+    if (now) { now.tabIndex = 0; inner(now, now.contains(document.activeElement) ? 0 : -1); }
+  }
+  /** @param {HTMLElement} row @param {number} to */
+  const inner = (row, to) => { for (const el of row.querySelectorAll('button, a')) /** @type {HTMLElement} */ (el).tabIndex = to; };
+  log.addEventListener('focusin', (e) => { const row = rowOf(e); if (row) tabStop(row); });
+  log.addEventListener('focusout', (e) => { const row = rowOf(e); if (row && !row.contains(/** @type {Node | null} */ (e.relatedTarget))) inner(row, -1); });
+  // A keyboard that reaches the empty edge of the list goes on to its message.
+  log.addEventListener('focus', () => (log.querySelector('article[tabindex="0"]') instanceof HTMLElement ? /** @type {HTMLElement} */ (log.querySelector('article[tabindex="0"]')) : log).focus());
+
+  /** @param {Event} e @returns {HTMLElement | null} */
+  const rowOf = (e) => (e.target instanceof Element ? e.target.closest('article') : null);
+  /** @param {HTMLElement} row */
+  const messageOf = (row) => timeline().find(row.dataset.id ?? '');
+
+  log.addEventListener('keydown', (e) => {
+    const row = rowOf(e);
+    if (!row || e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
+    const all = articles(), at = all.indexOf(row);
+    const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: all.length - 1 }[e.key];
+    if (to !== undefined) {
+      e.preventDefault();
+      all[Math.max(0, Math.min(all.length - 1, to))].focus();
+      return;
+    }
+    if (e.target !== row) return;
+    if (act(row, { Enter: 'menu', e: 'edit', r: 'reply', '+': 'pick', Delete: 'delete' }[e.key] ?? '', e.key === 'Enter' || singleKeys())) e.preventDefault();
+  });
+  log.addEventListener('click', (e) => {
+    const row = rowOf(e), button = e.target instanceof Element ? /** @type {HTMLElement | null} */ (e.target.closest('[data-act]')) : null;
+    if (row && button && button.dataset.act !== 'link') act(row, button.dataset.act ?? '', true, button);
+  });
+
+  /** Does what was asked for a row; false if it cannot be done. @param {HTMLElement} row @param {string} what @param {boolean} allowed @param {HTMLElement} [from] */
+  function act(row, what, allowed, from = row) {
+    const id = row.dataset.id ?? '', m = messageOf(row);
+    if (!allowed || what === '') return false;
+    if (!m) return pendingAct(id, what);
+    if (m.deleted_at) return false;
+    const role = store.room?.role ?? '', mine = m.author.id === store.me.id;
+    const may = { react: can(role, 'react'), send: can(role, 'send'), edit: mine && can(role, 'send'), delete: mine ? can(role, 'send') : can(role, 'delete_any') };
+    if (what.startsWith('react ') && may.react) {
+      const emoji = what.slice(6);
+      actions.react(m, emoji, !m.reactions.some((r) => r.emoji === emoji && r.users.includes(store.me.id)));
+    } else if (what === 'pick' && may.react) {
+      openMenu(from, EMOJI.map((emoji, i) => ({ label: emoji, name: NAMES[i], act: () => actions.react(m, emoji, true) })), 'React with', true);
+    } else if (what === 'reply' && may.send) actions.reply(m);
+    else if (what === 'edit' && may.edit) actions.edit(m);
+    else if (what === 'delete' && may.delete) actions.remove(m);
+    else if (what === 'menu') {
+      /** @type {import('./menu.js').Item[]} */ const items = [];
+      if (may.send) items.push({ label: 'Reply', key: 'r', act: () => actions.reply(m) });
+      if (may.react) items.push({ label: 'React…', key: '+', act: () => act(row, 'pick', true) });
+      items.push({ label: 'Copy the text', act: () => copy(m.body) });
+      if (may.edit) items.push({ label: 'Edit', key: 'e', act: () => actions.edit(m) });
+      if (may.delete) items.push({ label: 'Delete', key: 'Del', danger: true, act: () => actions.remove(m) });
+      openMenu(from, items, 'Message');
+    } else return false;
+    return true;
+  }
+
+  /** @param {string} id @param {string} what */
+  function pendingAct(id, what) {
+    const p = actions.pending(room).find((x) => x.id === id);
+    if (p?.status !== 'failed') return false;
+    if (what === 'copy') copy(p.body);
+    else if (what === 'retry') actions.retry(id);
+    else if (what === 'discard' || what === 'delete') { actions.discard(id); byID('message').focus(); } else return false;
+    return true;
+  }
+
+  return {
+    toEnd,
+    /** Shows and focuses a message, reading back as far as needed; false if it is too far. @param {number} seq */
+    async reveal(seq) {
+      for (let i = 0; i < 10 && timeline().oldest > seq && !timeline().complete; i++) await older();
+      const all = timeline().messages, at = all.findIndex((m) => m.seq === seq);
+      if (at < 0) return false;
+      stick = false;
+      lastShown = at + STEP >= all.length ? 0 : all[at + STEP].seq;
+      count = Math.min(MOST, Math.max(count, STEP * 2));
+      silently();
+      draw();
+      const row = /** @type {HTMLElement | null} */ (log.querySelector(`article[data-seq="${seq}"]`));
+      row?.scrollIntoView({ block: 'center' });
+      row?.focus();
+      return row !== null;
+    },
+  };
+}
+
+/** @param {string} words */
+function copy(words) {
+  navigator.clipboard.writeText(words).then(() => announce('Copied.'), () => announce('The browser did not allow copying.'));
+}
