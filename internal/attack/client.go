@@ -83,6 +83,13 @@ func (t *Target) SignIn(ctx context.Context, username, password string) (*Client
 	return c, c.refresh(ctx)
 }
 
+// At is the same visitor, with the same cookie, at another node of the same service.
+func (c *Client) At(t *Target) *Client {
+	other := *c
+	other.t, other.Header = t, c.Header.Clone()
+	return &other
+}
+
 // refresh reads who we are and the CSRF token.
 func (c *Client) refresh(ctx context.Context) error {
 	var s struct {

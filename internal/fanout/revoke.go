@@ -37,7 +37,7 @@ const (
 // the stream, and if that fails through the outbox, which the caller's transaction
 // has written. It never blocks.
 //
-//control:name revoke
+//control:name fanout
 func (n *Node) Revoke(_ context.Context, r chat.Revocation) {
 	n.apply(r, "local")
 	select {

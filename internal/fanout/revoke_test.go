@@ -13,8 +13,7 @@ import (
 func TestRevoke_reachesTheOtherNodeWithin100ms(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	a, b := startNode(t, url, p, h, lazy), startNode(t, url, p, h, lazy)
-	a.ready(t)
-	b.ready(t)
+	b.hears(t, a)
 	const n = 200
 	took := make([]time.Duration, n)
 	for i := range took {
@@ -61,8 +60,7 @@ func TestRevoke_isReadAgainAfterAGapOfTheLink(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	proxy := testkit.NewProxy(t, url)
 	a, b := startNode(t, url, p, h, lazy), startNode(t, proxy.URL(), p, h, lazy) // no polls: only the stream
-	a.ready(t)
-	b.ready(t)
+	b.hears(t, a)
 	first := sessionEnd()
 	a.Revoke(t.Context(), first)
 	testkit.Eventually(t, soon, func() bool { return b.sink.has(first) })
@@ -78,8 +76,7 @@ func TestRevoke_survivesALostStream(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	proxy := testkit.NewProxy(t, url)
 	a, b := startNode(t, url, p, h, lazy), startNode(t, proxy.URL(), p, h, lazy)
-	a.ready(t)
-	b.ready(t)
+	b.hears(t, a)
 	first := sessionEnd()
 	a.Revoke(t.Context(), first)
 	testkit.Eventually(t, soon, func() bool { return b.sink.has(first) })
@@ -104,8 +101,7 @@ func TestRevoke_survivesALostStream(t *testing.T) {
 func TestRevoke_ignoresGarbageInTheStream(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	a, b := startNode(t, url, p, h, lazy), startNode(t, url, p, h, lazy)
-	a.ready(t)
-	b.ready(t)
+	b.hears(t, a)
 	c := change(roomA, 1)
 	wrong, err := encode(event{Node: "other", Change: &c})
 	if err != nil {

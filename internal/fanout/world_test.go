@@ -266,6 +266,19 @@ func (n *node) ready(t testing.TB) {
 	testkit.Eventually(t, soon, func() bool { return n.Health().Redis })
 }
 
+// hears waits until n stands at the stream's end and takes what others add.
+func (n *node) hears(t testing.TB, from *node) {
+	t.Helper()
+	n.ready(t)
+	from.ready(t)
+	testkit.Eventually(t, soon, func() bool {
+		from.Revoke(t.Context(), sessionEnd())
+		n.sink.mu.Lock()
+		defer n.sink.mu.Unlock()
+		return len(n.sink.revoked) > 0
+	})
+}
+
 // follow follows room and waits until its channel is heard.
 func (n *node) follow(t testing.TB, room chat.RoomID) {
 	t.Helper()

@@ -68,24 +68,11 @@ func (r *Rooms) Enter(ctx context.Context, user chat.UserID, room chat.RoomID) (
 	return e.m, e.head, e.joined, nil
 }
 
-// Membership reads user's standing in a room.
-func (r *Rooms) Membership(ctx context.Context, user chat.UserID, room chat.RoomID) (chat.Membership, error) {
-	_, ms, err := r.Standings(ctx, room, []chat.UserID{user})
-	if err == nil && len(ms) == 0 {
-		err = chat.ErrDenied
-	}
-	if err != nil {
-		return chat.Membership{}, fmt.Errorf("read membership: %w", err)
-	}
-	return ms[0], nil
-}
-
 const readStandings query = `SELECT r.epoch, m.user_id, coalesce(m.role, ''), m.muted_until
 	FROM rooms r LEFT JOIN members m ON m.room_id = r.id AND m.user_id = ANY($2) WHERE r.id = $1`
 
-// Standings reads the memberships of users in a room, and the room's epoch in the same
-// snapshot. ErrDenied if there is no such room.
-func (r *Rooms) Standings(ctx context.Context, room chat.RoomID, users []chat.UserID) (epoch int64, list []chat.Membership, err error) {
+// standings reads one row for each of users who is a member, or one without a user.
+func (r *Rooms) standings(ctx context.Context, room chat.RoomID, users []chat.UserID) (list []chat.Membership, err error) {
 	ids := make([]uuid.UUID, len(users))
 	for i, id := range users {
 		ids[i] = id.UUID
@@ -96,16 +83,35 @@ func (r *Rooms) Standings(ctx context.Context, room chat.RoomID, users []chat.Us
 			err := r(&m.Epoch, intoID{&m.User.UUID}, &m.Role, intoTime{&m.MutedUntil})
 			return m, err
 		}, readStandings, room.UUID, ids)
+		if err == nil && len(list) == 0 {
+			return chat.ErrDenied
+		}
 		return err
 	})
+	return list, err
+}
+
+// Membership reads user's standing in a room.
+func (r *Rooms) Membership(ctx context.Context, user chat.UserID, room chat.RoomID) (chat.Membership, error) {
+	list, err := r.standings(ctx, room, []chat.UserID{user})
+	if err == nil && list[0].Role == "" {
+		err = chat.ErrDenied
+	}
+	if err != nil {
+		return chat.Membership{}, fmt.Errorf("read membership: %w", err)
+	}
+	return list[0], nil
+}
+
+// Standings reads the memberships of users in a room, and the room's epoch in the same
+// snapshot. ErrDenied if there is no such room.
+func (r *Rooms) Standings(ctx context.Context, room chat.RoomID, users []chat.UserID) (epoch int64, list []chat.Membership, err error) {
+	list, err = r.standings(ctx, room, users)
 	if err != nil {
 		return 0, nil, fmt.Errorf("read standings: %w", err)
 	}
-	if len(list) == 0 {
-		return 0, nil, fmt.Errorf("read standings: %w", chat.ErrDenied)
-	}
 	epoch = list[0].Epoch
-	if list[0].User == (chat.UserID{}) { // the room, and nobody of those asked for
+	if list[0].Role == "" { // the room, and nobody of those asked for
 		list = nil
 	}
 	return epoch, list, nil

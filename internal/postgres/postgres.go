@@ -168,8 +168,9 @@ func (db *DB) Ping(ctx context.Context) error {
 	})
 }
 
-// Close writes the posts that are queued, then closes every connection. Calls that
-// come later are answered with chat.Busy.
+// Close writes the posts that are queued, then closes every connection, for which pgx
+// gives a server that has fallen silent 15 seconds. Calls that come later are answered
+// with chat.Busy.
 func (db *DB) Close() {
 	db.rooms.commits.close()
 	db.pool.Close()

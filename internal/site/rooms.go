@@ -101,7 +101,7 @@ func (s *Site) getMessages(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	ms, err := s.o.Chat.History(c.Context(), c.actor, id, before, int(min(limit, chat.MaxPage)))
+	ms, err := s.o.Chat.History(c.Context(), c.actor, id, before, int(limit))
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (s *Site) getSearch(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	ms, err := s.o.Chat.Search(c.Context(), c.actor, id, c.URL.Query().Get("q"), int(min(limit, chat.MaxPage)))
+	ms, err := s.o.Chat.Search(c.Context(), c.actor, id, c.URL.Query().Get("q"), int(limit))
 	if err != nil {
 		return err
 	}

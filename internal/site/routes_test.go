@@ -1,8 +1,14 @@
 package site
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"testing"
+
+	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/clientip"
 )
 
 func TestEnforceAll_refusesRouteWithoutPolicy(t *testing.T) {
@@ -38,4 +44,23 @@ func TestRoutes_everyUnsafeRouteHasASessionOrIsAReport(t *testing.T) {
 			t.Errorf("%s %s changes something without the csrf room", rt.method, rt.pattern)
 		}
 	}
+}
+
+type silent struct{}
+
+func (silent) Record(context.Context, audit.Event) {}
+
+// An answer that broke in the middle must reach the client as broken, or a list
+// without its end passes for the whole one.
+func TestEnforce_cutsTheConnectionAfterHalfAnAnswer(t *testing.T) {
+	s := &Site{o: Options{ClientIP: clientip.New(nil), Audit: silent{}, Log: slog.New(slog.DiscardHandler)}}
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler { //nolint:errorlint // net/http compares it the same way
+			t.Errorf("panic %v, want http.ErrAbortHandler", v)
+		}
+	}()
+	s.enforce(rule{}, func(w http.ResponseWriter, _ *call) error {
+		_, _ = w.Write([]byte(`{"rooms":[`))
+		panic("half way")
+	}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 }

@@ -45,7 +45,7 @@ func (h *hub) register(c *conn) bool {
 // unregister forgets c and takes it out of its rooms. Only c's reader calls it.
 func (h *hub) unregister(c *conn) {
 	for _, m := range c.members() {
-		h.leave(m)
+		c.depart(m)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -105,7 +105,7 @@ func (s *Server) refresh(ctx context.Context, room *room, user chat.UserID, reas
 		may[st.User] = readable(st.Role)
 	}
 	for _, m := range members {
-		if !may[m.conn.actor.User] && s.hub.leave(m) {
+		if !may[m.conn.actor.User] && m.conn.depart(m) {
 			m.conn.send(wire.RoomRemoved(nil, room.id, reason))
 			s.record(m.conn, audit.AuthzChange, audit.Warn, "delivery", reason, func(e *audit.Event) { e.Room = room.id.String() })
 		}

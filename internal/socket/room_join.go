@@ -48,16 +48,17 @@ func (c *conn) joinRoom(ctx context.Context, cmd wire.Command) (wire.AckData, er
 		seen = cmd.AfterSeq
 	}
 	if seen, err = m.catchUp(ctx, seen); err != nil {
-		c.server.hub.leave(m)
+		c.depart(m)
 		return wire.AckData{}, err
 	}
+	c.appear(ctx, cmd.Room)
 	return wire.AckData{HeadSeq: seen, Role: entered.Role}, nil
 }
 
 // leaveRoom is room.leave: nothing more comes, the membership stays.
 func (c *conn) leaveRoom(_ context.Context, cmd wire.Command) (wire.AckData, error) {
 	if m := c.member(cmd.Room); m != nil {
-		c.server.hub.leave(m)
+		c.depart(m)
 	}
 	return wire.AckData{}, nil
 }

@@ -86,10 +86,14 @@ type Leases interface {
 }
 
 // Feed brings the events of a room to this node. After Follow returns, every change
-// newer than its head comes through Deliver, in order, without gaps.
+// newer than its head comes through Deliver, in order, without gaps. Enter and Leave
+// count a user's connections in a room over all nodes. *fanout.Node has it.
 type Feed interface {
 	Follow(ctx context.Context, room chat.RoomID) (chat.Head, error)
 	Unfollow(room chat.RoomID)
+	Enter(ctx context.Context, room chat.RoomID, user chat.UserID, conn string) (first bool, err error)
+	Leave(ctx context.Context, room chat.RoomID, user chat.UserID, conn string) (last bool, err error)
+	Signal(ctx context.Context, s chat.Signal)
 }
 
 // Numbers are the limits that can be configured; see internal/config for their

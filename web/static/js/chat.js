@@ -7,7 +7,6 @@ import { ticket } from './net/ticket.js';
 import { Outbox } from './state/outbox.js';
 import { storage } from './state/storage.js';
 import { Store } from './state/store.js';
-import { announce } from './ui/announce.js';
 import { mountComposer } from './ui/composer.js';
 import { mountDetails } from './ui/details.js';
 import { confirm, mountAsk, mountDialogs, mountSearch, mountSwitcher } from './ui/dialogs.js';
@@ -113,16 +112,14 @@ const gaps = new Map();
 /** @param {Frame} f */
 function onFrame(f) {
   if (f.type === 'room.removed') return forget(f.room_id, removal(f.reason));
-  if (f.type === 'notice') { store.notice.value = NOTICES[f.slug] ?? ''; return; }
+  if (f.type === 'notice') { if (Object.hasOwn(NOTICES, f.slug)) store.notice.value = NOTICES[f.slug]; return; }
   if ('room_id' in f && !store.rooms.value.has(f.room_id)) return;
-  if (store.apply(f) === 'gap') return void mendGap(f.type === 'typing' ? '' : /** @type {any} */ (f).room_id);
-  if (f.type === 'message.new') {
-    if (f.message.author.id === me.id) outbox.settle(f.message.client_id);
-  } else if (f.type === 'resync') store.rooms.touch();
+  if (store.apply(f) === 'gap') return void mendGap(/** @type {import('./protocol/frames.js').Change} */ (f).room_id);
+  if (f.type === 'message.new' && f.message.author.id === me.id) outbox.settle(f.message.client_id);
 }
 
 /** @type {Readonly<Record<string, string>>} */
-const NOTICES = { going_away: 'The server restarts in a moment. This page will connect again.', session_ending: 'Your session ends soon.' };
+const NOTICES = { restarting: 'The server restarts. This page connects again by itself.' };
 
 /** Something between was missed: asks for it once; if that does not help, starts from what there is. @param {string} id */
 async function mendGap(id) {
@@ -143,7 +140,7 @@ function forget(id, words) {
   const title = store.title(r), here = store.current.value === id;
   outbox.dropRoom(id);
   store.forget(id);
-  if (here) { history.replaceState(null, '', '/'); page.dataset.view = 'rooms'; byID('room-title').focus(); }
+  if (here) { history.replaceState(null, '', '/'); page.dataset.view = 'rooms'; heading.focus(); }
   if (words) store.notice.value = `${title}: ${words}`;
 }
 
@@ -194,22 +191,21 @@ function why(err) {
   return err instanceof LinkDown ? 'there is no connection right now' : 'something went wrong on this page';
 }
 /** @param {unknown} err */
-const report = (err) => { const words = why(err); if (!ended) store.notice.value = words; };
+const report = (err) => tell('', why(err));
 
 /** @param {Promise<unknown>} p @returns {Promise<string>} '' or why not */
 const outcome = (p) => p.then(() => '', why);
 
+/** @param {string} username @returns {Promise<string>} '' or why not */
+const direct = (username) => outcome(api.call('POST', '/api/direct', { username: username.toLowerCase() }).then(enter));
 /** @param {string} username */
-async function direct(username) {
-  try {
-    const r = readRoom(await api.call('POST', '/api/direct', { username: username.toLowerCase() }));
-    await enter(r);
-    return '';
-  } catch (err) { return why(err); }
-}
+const tryDirect = async (username) => tell('', await direct(username));
+/** @param {string} what did not happen @param {string} why '' if it did */
+function tell(what, why) { if (why && !ended) store.notice.value = what ? `${what}: ${why}.` : why; }
 
-/** Shows a room that was just made or found. @param {import('./protocol/frames.js').Room} r */
-async function enter(r) {
+/** Shows a room that was just made or found. @param {unknown} answer */
+async function enter(answer) {
+  const r = readRoom(answer);
   if (!store.rooms.value.has(r.id)) store.addRoom(r);
   await open(r.id);
   if (socket.live) await join(r.id).catch(report);
@@ -285,13 +281,11 @@ const timeline = mountTimeline(store, {
   async remove(m) {
     const room = store.current.value;
     if (!(await confirm('Delete this message?', 'Its text goes for everybody. A line stays that says so.', 'Delete'))) return;
-    const words = await outcome(socket.request('message.delete', { room_id: room, message_id: m.id }));
-    if (words) store.notice.value = `Not deleted: ${words}.`; else announce('Deleted.');
+    tell('Not deleted', await outcome(socket.request('message.delete', { room_id: room, message_id: m.id })));
     byID('message').focus();
   },
   async react(m, emoji, add) {
-    const words = await outcome(socket.request(add ? 'reaction.add' : 'reaction.remove', { room_id: store.current.value, message_id: m.id, emoji }));
-    if (words) store.notice.value = `The reaction was not taken: ${words}.`;
+    tell('The reaction was not taken', await outcome(socket.request(add ? 'reaction.add' : 'reaction.remove', { room_id: store.current.value, message_id: m.id, emoji })));
   },
   retry: (id) => outbox.retry(id),
   discard: (id) => outbox.discard(id),
@@ -324,27 +318,22 @@ mountMembers(store, {
     await (way === 'ban' ? api.call('PUT', `/api/rooms/${id}/bans/${m.user.id}`) : api.call('DELETE', `/api/rooms/${id}/members/${m.user.id}`)).catch(report);
     if (way !== 'leave') void readMembers(id);
   },
-  direct: async (username) => { const words = await direct(username); if (words) store.notice.value = words; },
+  direct: (username) => void tryDirect(username),
 });
-mountAsk('new-room', 'open-new-room', async (form) => {
-  try {
-    await enter(readRoom(await api.call('POST', '/api/rooms', { title: String(form.get('title')).trim(), visibility: form.get('visibility') })));
-    return '';
-  } catch (err) { return why(err); }
-});
+mountAsk('new-room', 'open-new-room', (form) => outcome(api.call('POST', '/api/rooms', { title: String(form.get('title')).trim(), visibility: form.get('visibility') }).then(enter)));
 mountAsk('direct-dialog', 'open-direct', (form) => direct(String(form.get('username')).trim()));
 const search = mountSearch(store,
   async (q) => listOf(await api.read(`/api/rooms/${store.current.value}/search?q=${encodeURIComponent(q)}&limit=${PAGE}`), 'messages', message),
   async (m) => { if (!(await timeline.reveal(m.seq))) store.notice.value = 'That message is too far back to show here.'; });
-mountShortcuts({ switcher: mountSwitcher(store, (id) => void open(id), (username) => void direct(username).then((words) => { if (words) store.notice.value = words; })), search, step, idle: () => timeline.toEnd() });
+mountShortcuts({ switcher: mountSwitcher(store, (id) => void open(id), (username) => void tryDirect(username)), search, step, idle: () => timeline.toEnd() });
 
+const heading = byID('room-title'), searchButton = byID('open-search'), notice = byID('notice'), noticeText = byID('notice-text');
 effect(() => {
   const r = store.room;
-  void store.rooms.value;
-  text(byID('room-title'), r ? store.title(r) : 'Portcullis');
-  byID('open-search').hidden = !r?.role;
+  text(heading, r ? store.title(r) : 'Portcullis');
+  searchButton.hidden = !r?.role;
 });
-effect(() => { byID('notice').hidden = store.notice.value === ''; text(byID('notice-text'), store.notice.value); });
+effect(() => { notice.hidden = store.notice.value === ''; text(noticeText, store.notice.value); });
 byID('notice-close').addEventListener('click', () => { store.notice.value = ''; });
 byID('to-rooms').addEventListener('click', () => { page.dataset.view = 'rooms'; byID('open-switcher').focus(); });
 

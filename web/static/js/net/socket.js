@@ -207,9 +207,10 @@ export class Socket {
   }
 
   /** The dial failed or the link is gone. @param {number} dial @param {number} code @param {number} [hint] ms */
-  #lost(dial, code, hint = this.#hint) {
+  #lost(dial, code, hint = 0) {
     if (dial !== this.#dial) return;
     const v = verdict(code);
+    if (v.retry === 'long') hint ||= this.#hint;
     this.#drop();
     this.#hint = 0;
     this.#failures++;

@@ -104,6 +104,7 @@ export class Store {
   restart(id, head) {
     this.#timelines.set(id, new Timeline(head));
     this.shown.touch();
+    this.rooms.touch();
   }
 
   /** Whether anything is known of the room's history, and so whether its changes were asked for. @param {string} id */

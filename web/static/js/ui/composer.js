@@ -26,7 +26,7 @@ const TYPING_EVERY_MS = 3000;
 /** Where messages are written. @param {Store} store @param {Actions} actions */
 export function mountComposer(store, actions) {
   const form = byID('composer', HTMLFormElement), box = byID('message', HTMLTextAreaElement), button = byID('send', HTMLButtonElement);
-  const context = byID('context'), contextText = byID('context-text'), count = byID('count'), typing = byID('typing'), bar = byID('join-bar');
+  const context = byID('context'), contextText = byID('context-text'), count = byID('count'), typing = byID('typing'), bar = byID('join-bar'), join = byID('join'), joinText = byID('join-text');
   /** What was begun in each room. @type {Map<string, string>} */ const drafts = new Map();
   /** @type {{kind: 'edit'|'reply', message: Message} | null} */ let about = null;
   let room = '', told = 0;
@@ -78,7 +78,7 @@ export function mountComposer(store, actions) {
 
   form.addEventListener('submit', (e) => { e.preventDefault(); void submit(); });
   byID('context-cancel').addEventListener('click', () => { set(null); box.focus(); });
-  byID('join').addEventListener('click', actions.join);
+  join.addEventListener('click', actions.join);
   box.addEventListener('input', () => {
     fit();
     if (box.value.trim() === '' || about?.kind === 'edit' || Date.now() - told < TYPING_EVERY_MS) return;
@@ -109,12 +109,12 @@ export function mountComposer(store, actions) {
     const writes = r ? can(r.role, 'send') : false, muted = me && Date.parse(me.muted_until) > Date.now() ? me.muted_until : '';
     form.hidden = !writes || muted !== '';
     bar.hidden = !r || (writes && !muted);
-    byID('join').hidden = !r || r.role !== '';
+    join.hidden = !r || r.role !== '';
     if (!r) return;
     const title = store.title(r);
     box.placeholder = `Message ${title}`;
     box.setAttribute('aria-label', `Message ${title}`);
-    text(byID('join-text'), muted ? `You are muted until ${moment(muted)}.` : r.role ? 'You may read here, not write.' : `You are not in ${title} yet.`);
+    text(joinText, muted ? `You are muted until ${moment(muted)}.` : r.role ? 'You may read here, not write.' : `You are not in ${title} yet.`);
   });
 
   const showTyping = () => {

@@ -17,16 +17,17 @@ export function mountDetails(store, { protocol, buffered, waiting }) {
   byID('close-details').addEventListener('click', shut);
   panel.addEventListener('keydown', (e) => { if (e.key === 'Escape' && small.matches) { e.stopPropagation(); shut(); } });
 
+  const [conn, version, ends, sent, meter, queue, buffer] = ['conn', 'protocol', 'ends', 'rate', 'meter', 'queue', 'buffer'].map((name) => byID(`s-${name}`)), frames = byID('frames');
   const show = () => {
     const s = store.socket.value, live = store.link.value.name === 'live' && s;
-    text(byID('s-conn'), live ? s.conn : 'none');
-    text(byID('s-protocol'), live ? protocol() : 'none');
-    text(byID('s-ends'), s ? left(s.ends - Date.now()) : 'unknown');
+    text(conn, live ? s.conn : 'none');
+    text(version, live ? protocol() : 'none');
+    text(ends, s ? left(s.ends - Date.now()) : 'unknown');
     const rate = store.rate(), of = s?.perMinute ?? 0;
-    text(byID('s-rate'), of ? `${rate} of ${of}` : String(rate));
-    byID('s-meter').style.inlineSize = `${of ? Math.min(100, (rate / of) * 100) : 0}%`;
-    text(byID('s-queue'), String(waiting()));
-    text(byID('s-buffer'), `${buffered().toLocaleString('en')} B`);
+    text(sent, of ? `${rate} of ${of}` : String(rate));
+    meter.style.inlineSize = `${of ? Math.min(100, (rate / of) * 100) : 0}%`;
+    text(queue, String(waiting()));
+    text(buffer, `${buffered().toLocaleString('en')} B`);
   };
   effect(show);
   setInterval(() => { if (chat.dataset.details !== 'closed' && !document.hidden) show(); }, 1000);
@@ -40,6 +41,6 @@ export function mountDetails(store, { protocol, buffered, waiting }) {
       if (!keys.has(t)) keys.set(t, `f${++n}`);
       return { key: /** @type {string} */ (keys.get(t)), t };
     });
-    patch(byID('frames'), items, ({ t }) => h('li', { class: t.bad ? 'bad' : null }, h('span', { 'aria-hidden': true }, t.out ? '→' : '←'), h('span', { class: 'sr' }, t.out ? 'sent' : 'received'), h('b', null, t.type), t.note ? h('span', null, t.note) : null, h('span', { class: 'size' }, `${t.bytes} B`)), () => true);
+    patch(frames, items, ({ t }) => h('li', { class: t.bad ? 'bad' : null }, h('span', { 'aria-hidden': true }, t.out ? '→' : '←'), h('span', { class: 'sr' }, t.out ? 'sent' : 'received'), h('b', null, t.type), t.note ? h('span', null, t.note) : null, h('span', { class: 'size' }, `${t.bytes} B`)), () => true);
   });
 }

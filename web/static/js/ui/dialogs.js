@@ -1,5 +1,5 @@
 // @ts-check
-import { byID, h, patch, text } from './h.js';
+import { byID, h, near, patch, text } from './h.js';
 import { moment } from './time.js';
 
 /** @typedef {import('../state/store.js').Store} Store */
@@ -11,7 +11,7 @@ const dialog = (id) => byID(id, HTMLDialogElement);
 /** Wires what all dialogs share: buttons that only close. */
 export function mountDialogs() {
   for (const d of document.querySelectorAll('dialog')) {
-    d.addEventListener('click', (e) => { if (e.target === d || (e.target instanceof Element && e.target.closest('[data-close]'))) d.close(); });
+    d.addEventListener('click', (e) => { if (e.target === d || near(e, '[data-close]')) d.close(); });
   }
 }
 
@@ -71,7 +71,7 @@ export function mountSwitcher(store, open, direct) {
     if (e.key === 'Enter') go(); else draw();
   });
   list.addEventListener('click', (e) => {
-    const b = e.target instanceof Element ? /** @type {HTMLElement | null} */ (e.target.closest('button')) : null;
+    const b = near(e, 'button');
     if (b) { at = Number(b.dataset.n); go(); }
   });
   const show = () => { if (d.open) return; box.value = ''; at = 0; draw(); d.showModal(); box.focus(); };

@@ -6,7 +6,8 @@
  *
  * @typedef {string | number | Node | null | undefined | false} Kid
  * @typedef {{[name: string]: string | number | boolean | null | undefined | Record<string, any>}} Props
- *   on: {event: function}; data: {key: text}; class; aria-…; everything else is an attribute, true an empty one, false, null and undefined none
+ *   on: {event: function}; data: {key: text}; class; aria-… with true and false as words; everything
+ *   else is an attribute, true an empty one, false, null and undefined none
  */
 
 const SINKS = new Set(['innerhtml', 'outerhtml', 'srcdoc', 'style', 'formaction', 'action', 'nonce']);
@@ -33,9 +34,9 @@ function set(el, name, value) {
   }
   const low = name.toLowerCase();
   if (low.startsWith('on') || SINKS.has(low)) throw new Error(`h: ${name} is refused`);
-  if (value === false || value === null || value === undefined) return;
+  if (value === null || value === undefined || (value === false && !low.startsWith('aria-'))) return;
   if (LINKS.has(low) && !safeURL(String(value))) throw new Error(`h: ${name} is not an http, https or own address`);
-  el.setAttribute(name, value === true ? '' : String(value));
+  el.setAttribute(name, value === true && !low.startsWith('aria-') ? '' : String(value));
 }
 
 /** True for http, https and paths of our own. @param {string} url */
@@ -66,6 +67,9 @@ export function byID(id, kind = /** @type {any} */ (HTMLElement)) {
   if (!(el instanceof kind)) throw new Error(`the page has no ${kind.name} #${id}`);
   return el;
 }
+
+/** The nearest element around what the event hit that fits. @param {Event} e @param {string} selector */
+export const near = (e, selector) => (e.target instanceof Element ? /** @type {HTMLElement | null} */ (e.target.closest(selector)) : null);
 
 /** Sets text only if it differs: a live region speaks at every change. @param {Node} node @param {string} text */
 export function text(node, text) { if (node.textContent !== text) node.textContent = text; }

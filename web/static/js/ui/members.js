@@ -20,6 +20,7 @@ const MUTES = /** @type {const} */ ([['10 minutes', 10], ['1 hour', 60], ['1 day
 /** The members of the room, and what may be done about them. @param {Store} store @param {Actions} actions */
 export function mountMembers(store, actions) {
   const form = byID('invite', HTMLFormElement), name = byID('invite-name', HTMLInputElement), error = byID('invite-error');
+  const list = byID('members'), heading = byID('members-title'), note = byID('room-note');
   form.addEventListener('submit', async (e) => {
     e.preventDefault();
     const why = await actions.invite(name.value.trim().toLowerCase());
@@ -31,10 +32,10 @@ export function mountMembers(store, actions) {
     const room = store.room, online = store.online.value, my = room?.role ?? '';
     form.hidden = !room || room.visibility === 'direct' || !can(my, 'invite');
     const items = store.members.value.map((m) => ({ key: m.user.id, m, on: online.has(m.user.id), my, direct: room?.visibility === 'direct' }));
-    patch(byID('members'), items, (i) => row(i), (a, b) => a.m === b.m && a.on === b.on && a.my === b.my);
-    text(byID('members-title'), items.length > 0 ? `Members (${items.length.toLocaleString('en')})` : 'Members');
+    patch(list, items, (i) => row(i), (a, b) => a.m === b.m && a.on === b.on && a.my === b.my);
+    text(heading, items.length > 0 ? `Members (${items.length.toLocaleString('en')})` : 'Members');
     const here = items.filter((i) => i.on).length;
-    text(byID('room-note'), items.length > 0 && room && room.visibility !== 'direct' ? `${here} here` : '');
+    text(note, items.length > 0 && room && room.visibility !== 'direct' ? `${here} here` : '');
   });
 
   /** @param {{m: Member, on: boolean, my: string, direct: boolean}} i */

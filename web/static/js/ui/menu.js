@@ -1,7 +1,7 @@
 // @ts-check
 import { byID, h } from './h.js';
 
-/** @typedef {{label: string, act: () => void, key?: string, danger?: boolean, name?: string}} Item name: what it is called when the label is a picture */
+/** @typedef {{label: string, act: () => void, key?: string, danger?: boolean}} Item */
 
 /**
  * Opens the one menu of the page beside anchor. Arrow keys walk, Esc closes, and
@@ -13,7 +13,7 @@ export function openMenu(anchor, items, label, grid = false) {
   menu.classList.toggle('grid', grid);
   menu.setAttribute('aria-label', label);
   const buttons = items.map((i) => h('button', {
-    type: 'button', role: 'menuitem', class: i.danger ? 'danger' : null, 'aria-label': i.name, title: i.name,
+    type: 'button', role: 'menuitem', class: i.danger ? 'danger' : null,
     on: { click: () => { close(); i.act(); } },
   }, i.label, i.key ? h('kbd', { 'aria-hidden': true }, i.key) : null));
   menu.replaceChildren(...buttons);

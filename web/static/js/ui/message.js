@@ -1,5 +1,4 @@
 // @ts-check
-import { nameOf } from '../protocol/emoji.js';
 import { h, icon } from './h.js';
 import { rich } from './rich.js';
 import { day, hour, moment, plural } from './time.js';
@@ -45,7 +44,7 @@ function sent({ key, message: m, more, quoted }, me, mayReact) {
   const body = gone ? ['This message was deleted.'] : [m.reply_to ? quote(m.reply_to, quoted) : null, ...rich(m.body, me.username)];
   const foot = m.reactions.map((r) => {
     const mine = r.users.includes(me.id), n = r.users.length;
-    return h('button', { type: 'button', class: 'react', tabindex: -1, disabled: !mayReact, 'aria-pressed': mine, 'aria-label': `${nameOf(r.emoji)}, ${n}${mine ? ', yours too' : ''}`, data: { act: `react ${r.emoji}` } }, r.emoji, h('span', null, String(n)));
+    return h('button', { type: 'button', class: 'react', tabindex: -1, disabled: !mayReact, 'aria-pressed': mine, 'aria-label': `${r.emoji} ${n}${mine ? ', yours too' : ''}`, data: { act: `react ${r.emoji}` } }, r.emoji, h('span', null, String(n)));
   });
   const meta = [m.edited_at && !gone ? h('span', { title: moment(m.edited_at) }, 'edited') : null, h('time', { datetime: m.created_at, title: moment(m.created_at) }, hour(m.created_at))];
   const tools = gone ? null : h('div', { class: 'tools' },

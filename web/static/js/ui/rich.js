@@ -28,7 +28,7 @@ export function rich(body, me) {
 function link(address) {
   let url;
   try { url = new URL(address); } catch { return null; }
-  const a = h('a', { href: url.href, rel: 'noopener noreferrer nofollow ugc', target: '_blank', data: { act: 'link' } }, address);
+  const a = h('a', { href: url.href, rel: 'noopener noreferrer nofollow ugc', target: '_blank' }, address);
   const says = /^https?:\/\/([^/?#]*)/i.exec(address)?.[1].toLowerCase() ?? '';
   if (says === url.host || says === `${url.host}:${url.protocol === 'https:' ? 443 : 80}`) return a;
   return h('span', null, a, h('span', { class: 'host' }, ` [${url.host}]`));

@@ -1,6 +1,6 @@
 // @ts-check
 import { effect } from '../state/signal.js';
-import { byID, h, icon, patch } from './h.js';
+import { byID, h, icon, near, patch } from './h.js';
 import { plural } from './time.js';
 
 /** @typedef {import('../state/store.js').Store} Store */
@@ -14,9 +14,9 @@ export const sign = (r) => (r.visibility === 'direct' ? 'person' : r.visibility 
  * @param {Store} store @param {(id: string) => void} open
  */
 export function mountRooms(store, open) {
-  const nav = byID('rooms');
+  const nav = byID('rooms'), othersTitle = byID('others-title'), [joined, direct, others] = ['joined', 'direct', 'others'].map((id) => byID(id));
   nav.addEventListener('click', (e) => {
-    const a = e.target instanceof Element ? e.target.closest('a') : null;
+    const a = near(e, 'a');
     if (!a || e.ctrlKey || e.metaKey || e.shiftKey || e.button !== 0) return;
     e.preventDefault();
     open(a.dataset.id ?? '');
@@ -27,11 +27,10 @@ export function mountRooms(store, open) {
       const { count, more } = store.unread(r);
       return { key: r.id, title: store.title(r), sign: sign(r), current: r.id === current, count, more, on: r.peer !== null && online.has(r.peer.id), joined: r.role !== '', direct: r.visibility === 'direct' };
     });
-    show('joined', items.filter((i) => i.joined && !i.direct), 'None yet.');
-    show('direct', items.filter((i) => i.direct), 'Nobody yet.');
-    const others = items.filter((i) => !i.joined);
-    show('others', others, '');
-    byID('others-title').hidden = others.length === 0;
+    show(joined, items.filter((i) => i.joined && !i.direct), 'None yet.');
+    show(direct, items.filter((i) => i.direct), 'Nobody yet.');
+    show(others, items.filter((i) => !i.joined), '');
+    othersTitle.hidden = items.every((i) => i.joined);
     const unread = items.reduce((n, i) => n + i.count, 0), room = store.rooms.value.get(current);
     document.title = `${unread > 0 ? `(${unread}) ` : ''}${room ? store.title(room) : 'Chat'} · Portcullis`;
   });
@@ -39,10 +38,9 @@ export function mountRooms(store, open) {
 
 /** @typedef {{key: string, title: string, sign: string, current: boolean, count: number, more: boolean, on: boolean, joined: boolean, direct: boolean}} Item */
 
-/** @param {string} id @param {Item[]} items @param {string} none */
-function show(id, items, none) {
-  const list = byID(id), some = items.length > 0;
-  patch(list, some ? items : none ? [{ ...EMPTY, title: none }] : [], row, (a, b) => JSON.stringify(a) === JSON.stringify(b));
+/** @param {Element} list @param {Item[]} items @param {string} none */
+function show(list, items, none) {
+  patch(list, items.length > 0 ? items : none ? [{ ...EMPTY, title: none }] : [], row, (a, b) => JSON.stringify(a) === JSON.stringify(b));
 }
 
 /** @type {Item} */

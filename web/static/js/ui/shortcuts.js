@@ -1,5 +1,5 @@
 // @ts-check
-import { byID } from './h.js';
+import { byID, near } from './h.js';
 
 /** Shortcuts of one letter can be turned off (WCAG 2.1.4): speech input triggers them by accident. */
 export const singleKeys = () => { try { return localStorage.getItem('single-keys') !== 'off'; } catch { return true; } };
@@ -16,8 +16,7 @@ export function mountShortcuts({ switcher, search, step, idle }) {
     if (e.isComposing || document.querySelector('dialog[open]')) return;
     if ((e.ctrlKey || e.metaKey) && !e.altKey && !e.shiftKey && e.key.toLowerCase() === 'k') { e.preventDefault(); switcher(); return; }
     if (e.altKey && !e.ctrlKey && !e.metaKey && (e.key === 'ArrowUp' || e.key === 'ArrowDown')) { e.preventDefault(); step(e.key === 'ArrowUp' ? -1 : 1, e.shiftKey); return; }
-    const typing = e.target instanceof Element && e.target.closest('input, textarea, select') !== null;
-    if (typing || e.ctrlKey || e.metaKey || e.altKey) return;
+    if (near(e, 'input, textarea') || e.ctrlKey || e.metaKey || e.altKey) return;
     if (e.key === 'Escape') idle();
     else if (singleKeys() && e.key === '?') { e.preventDefault(); sheet.showModal(); }
     else if (singleKeys() && e.key === '/') { e.preventDefault(); search(); }

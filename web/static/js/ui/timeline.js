@@ -1,10 +1,10 @@
 // @ts-check
 import { can } from '../protocol/roles.js';
-import { EMOJI, NAMES } from '../protocol/emoji.js';
+import { EMOJI } from '../protocol/emoji.js';
 import { effect } from '../state/signal.js';
 import { rows } from '../state/timeline.js';
 import { announce } from './announce.js';
-import { byID, patch, text } from './h.js';
+import { byID, near, patch, text } from './h.js';
 import { openMenu } from './menu.js';
 import { element, same } from './message.js';
 import { singleKeys } from './shortcuts.js';
@@ -171,9 +171,10 @@ export function mountTimeline(store, actions) {
 
   // One tab stop for the whole list; arrows walk through it.
   const articles = () => /** @type {HTMLElement[]} */ ([...log.querySelectorAll('article')]);
+  const stop = () => /** @type {HTMLElement | null} */ (log.querySelector('article[tabindex="0"]'));
   /** @param {HTMLElement | null} row the new stop; null: keep, or choose the newest */
   function tabStop(row) {
-    const old = /** @type {HTMLElement | null} */ (log.querySelector('article[tabindex="0"]'));
+    const old = stop();
     const now = row ?? old ?? articles().at(-1);
     if (old && old !== now) { old.tabIndex = -1; inner(old, -1); }
     if (now) { now.tabIndex = 0; inner(now, now.contains(document.activeElement) ? 0 : -1); }
@@ -183,10 +184,10 @@ export function mountTimeline(store, actions) {
   log.addEventListener('focusin', (e) => { const row = rowOf(e); if (row) tabStop(row); });
   log.addEventListener('focusout', (e) => { const row = rowOf(e); if (row && !row.contains(/** @type {Node | null} */ (e.relatedTarget))) inner(row, -1); });
   // A keyboard that reaches the empty edge of the list goes on to its message.
-  log.addEventListener('focus', () => (log.querySelector('article[tabindex="0"]') instanceof HTMLElement ? /** @type {HTMLElement} */ (log.querySelector('article[tabindex="0"]')) : log).focus());
+  log.addEventListener('focus', () => stop()?.focus());
 
-  /** @param {Event} e @returns {HTMLElement | null} */
-  const rowOf = (e) => (e.target instanceof Element ? e.target.closest('article') : null);
+  /** @param {Event} e */
+  const rowOf = (e) => near(e, 'article');
   /** @param {HTMLElement} row */
   const messageOf = (row) => timeline().find(row.dataset.id ?? '');
 
@@ -204,8 +205,8 @@ export function mountTimeline(store, actions) {
     if (act(row, { Enter: 'menu', e: 'edit', r: 'reply', '+': 'pick', Delete: 'delete' }[e.key] ?? '', e.key === 'Enter' || singleKeys())) e.preventDefault();
   });
   log.addEventListener('click', (e) => {
-    const row = rowOf(e), button = e.target instanceof Element ? /** @type {HTMLElement | null} */ (e.target.closest('[data-act]')) : null;
-    if (row && button && button.dataset.act !== 'link') act(row, button.dataset.act ?? '', true, button);
+    const row = rowOf(e), button = near(e, 'button');
+    if (row && button) act(row, button.dataset.act ?? '', true, button);
   });
 
   /** Does what was asked for a row; false if it cannot be done. @param {HTMLElement} row @param {string} what @param {boolean} allowed @param {HTMLElement} [from] */
@@ -220,7 +221,7 @@ export function mountTimeline(store, actions) {
       const emoji = what.slice(6);
       actions.react(m, emoji, !m.reactions.some((r) => r.emoji === emoji && r.users.includes(store.me.id)));
     } else if (what === 'pick' && may.react) {
-      openMenu(from, EMOJI.map((emoji, i) => ({ label: emoji, name: NAMES[i], act: () => actions.react(m, emoji, true) })), 'React with', true);
+      openMenu(from, EMOJI.map((emoji) => ({ label: emoji, act: () => actions.react(m, emoji, true) })), 'React with', true);
     } else if (what === 'reply' && may.send) actions.reply(m);
     else if (what === 'edit' && may.edit) actions.edit(m);
     else if (what === 'delete' && may.delete) actions.remove(m);

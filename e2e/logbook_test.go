@@ -1,0 +1,168 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/portcullis/internal/attack"
+)
+
+// Event is one security event, as the log has it.
+type Event struct {
+	Msg       string `json:"msg"`
+	Name      string `json:"event"`
+	Severity  string `json:"severity"`
+	Control   string `json:"control"`
+	Reason    string `json:"reason"`
+	User      string `json:"user"`
+	Username  string `json:"username"`
+	Session   string `json:"session"`
+	Conn      string `json:"conn"`
+	Room      string `json:"room"`
+	Origin    string `json:"origin"`
+	Detail    string `json:"detail"`
+	CloseCode int    `json:"close_code"`
+	Took      int64  `json:"took"` // nanoseconds
+	Count     int64  `json:"count"`
+}
+
+// logbook is what one server has logged, over all of its starts.
+type logbook struct {
+	mu       sync.Mutex
+	lines    []string
+	events   []Event
+	more     chan struct{} // closed at the next line
+	canaries []string
+}
+
+// newLogbook knows the secrets that every client of package attack uses.
+func newLogbook(t *testing.T) *logbook {
+	t.Helper()
+	return &logbook{more: make(chan struct{}), canaries: []string{attack.Password, "the gate code is", "wrong-password-here"}}
+}
+
+// Canary adds a text that must never be logged.
+func (l *logbook) Canary(secrets ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.canaries = append(l.canaries, secrets...)
+}
+
+// read takes lines until the process closes its end.
+func (l *logbook) read(r io.Reader) {
+	in := bufio.NewReader(r)
+	for {
+		line, err := in.ReadString('\n')
+		if line != "" {
+			l.add(strings.TrimSuffix(line, "\n"))
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (l *logbook) add(line string) {
+	var e Event
+	_ = json.Unmarshal([]byte(line), &e) // a few lines are for people
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+	if e.Name != "" {
+		l.events = append(l.events, e)
+	}
+	close(l.more)
+	l.more = make(chan struct{})
+}
+
+// Mark is how many events there are now, for Since.
+func (l *logbook) Mark() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.events)
+}
+
+// Since returns the events after a mark, and a channel that is closed when there are more.
+func (l *logbook) Since(mark int) ([]Event, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.events[mark:]), l.more
+}
+
+// Wait waits for an event after a mark and returns it; false: there was none in time.
+func (l *logbook) Wait(mark int, d time.Duration, match func(Event) bool) (Event, bool) {
+	late := time.After(d)
+	for {
+		events, more := l.Since(mark)
+		if i := slices.IndexFunc(events, match); i >= 0 {
+			return events[i], true
+		}
+		select {
+		case <-more:
+		case <-late:
+			return Event{}, false
+		}
+	}
+}
+
+// wantEvent fails the test unless an event of that name that matches is recorded soon.
+func (s *Server) wantEvent(t *testing.T, mark int, name string, match func(Event) bool) Event {
+	t.Helper()
+	e, ok := s.Logs.Wait(mark, soon, func(e Event) bool { return e.Name == name && match(e) })
+	if !ok {
+		events, _ := s.Logs.Since(mark)
+		t.Errorf("no %s that matches was recorded; there were %+v", name, events)
+	}
+	return e
+}
+
+func any1(Event) bool { return true }
+
+// tail is the last lines.
+func (l *logbook) tail(n int) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.lines[max(0, len(l.lines)-n):], "\n")
+}
+
+var (
+	// broken is what no server may log, whatever is done to it.
+	broken = regexp.MustCompile(`(?i)panic|DATA RACE|fatal error|goroutine \d+ \[`)
+	// tokens finds what looks like a session cookie, a CSRF token, a ticket or a key: 40
+	// characters and more of base64url without a break. Ids have 36 or fewer.
+	tokens = regexp.MustCompile(`[A-Za-z0-9_-]{40,}|eyJ[A-Za-z0-9_-]{8,}\.`)
+)
+
+// check fails the test for what no log may hold.
+func (l *logbook) check(t *testing.T) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	said := 0
+	for _, line := range l.lines {
+		what := ""
+		switch {
+		case broken.MatchString(line):
+			what = "the server broke"
+		case tokens.MatchString(line):
+			what = "a line holds what looks like a token: " + tokens.FindString(line)
+		}
+		for _, c := range l.canaries {
+			if strings.Contains(line, c) {
+				what = "a line holds a secret: " + c
+			}
+		}
+		if what != "" {
+			if said++; said <= 10 {
+				t.Errorf("log: %s\n%s", what, line)
+			}
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package postgres
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"example.com/portcullis/internal/account"
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/authz"
+)
+
+func newUser(username string) account.User {
+	return account.User{
+		ID: chat.UserID{UUID: uuid.New()}, Username: username, DisplayName: "Ann  O'Nym", Role: authz.User,
+		PasswordHash: "$argon2id$old", CreatedAt: time.Now().UTC().Truncate(time.Microsecond),
+	}
+}
+
+func TestCreate_storesAndFindsAUser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	u := newUser("ann")
+	if err := w.Accounts().Create(w.ctx, u); err != nil {
+		t.Fatal(err)
+	}
+	byName, err := w.Accounts().ByUsername(w.ctx, "ann")
+	if diff := cmp.Diff(u, byName); err != nil || diff != "" {
+		t.Errorf("by name: %v\n%s", err, diff)
+	}
+	byID, err := w.Accounts().ByID(w.ctx, u.ID)
+	if diff := cmp.Diff(u, byID); err != nil || diff != "" {
+		t.Errorf("by id: %v\n%s", err, diff)
+	}
+	for _, name := range []string{"", "Ann", "ann ", "a%", "' OR '1'='1", "bob"} {
+		if _, err := w.Accounts().ByUsername(w.ctx, name); !errors.Is(err, account.ErrNoUser) {
+			t.Errorf("%q: error %v; want ErrNoUser", name, err)
+		}
+	}
+	if _, err := w.Accounts().ByID(w.ctx, chat.UserID{}); !errors.Is(err, account.ErrNoUser) {
+		t.Errorf("zero id: %v", err)
+	}
+}
+
+func TestCreate_refusesNamesThatLookAlike(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		first, second string
+		want          bool // taken
+	}{
+		{"ann", "ann", true},
+		{"paypal", "paypa1", true},
+		{"bob.roe", "b0b-r0e", true},
+		{"modern", "rnodern", true},
+		{"a_b", "a.b", true},
+		{"ab", "a-b", false},
+		{"ann", "anne", false},
+	} {
+		t.Run(c.first+" and "+c.second, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, Options{})
+			if err := w.Accounts().Create(w.ctx, newUser(c.first)); err != nil {
+				t.Fatal(err)
+			}
+			err := w.Accounts().Create(w.ctx, newUser(c.second))
+			if c.want {
+				kind(t, c.second, err, chat.Conflict)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestCreate_givesANameToOneOfManyWhoAskAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	errs := make([]error, 8)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() { errs[i] = w.Accounts().Create(w.ctx, newUser("ann")) })
+	}
+	wg.Wait()
+	made := 0
+	for _, err := range errs {
+		if err == nil {
+			made++
+		} else {
+			kind(t, "the others", err, chat.Conflict)
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d accounts made", made)
+	}
+}
+
+func TestSet_endsTheUsersSessionsAndNobodyElses(t *testing.T) {
+	t.Parallel()
+	type change func(w *world, ann chat.Person, keep chat.SessionID) ([]chat.SessionID, error)
+	for _, c := range []struct {
+		name   string
+		change change
+		keeps  bool // the session that is kept
+		ends   bool // the others
+		check  func(account.User) bool
+	}{
+		{"password", func(w *world, ann chat.Person, keep chat.SessionID) ([]chat.SessionID, error) {
+			return w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$new", keep, "password_change")
+		}, true, true, func(u account.User) bool { return u.PasswordHash == "$argon2id$new" }},
+		{"role", func(w *world, ann chat.Person, _ chat.SessionID) ([]chat.SessionID, error) {
+			return w.Accounts().SetRole(w.ctx, ann.ID, authz.Admin, "role_change")
+		}, false, true, func(u account.User) bool { return u.Role == authz.Admin }},
+		{"disable", func(w *world, ann chat.Person, _ chat.SessionID) ([]chat.SessionID, error) {
+			return w.Accounts().SetDisabled(w.ctx, ann.ID, true, "disabled")
+		}, false, true, func(u account.User) bool { return u.Disabled }},
+		{"enable", func(w *world, ann chat.Person, _ chat.SessionID) ([]chat.SessionID, error) {
+			return w.Accounts().SetDisabled(w.ctx, ann.ID, false, "disabled")
+		}, true, false, func(u account.User) bool { return !u.Disabled }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, Options{})
+			ann, bob := w.user("ann"), w.user("bob")
+			kept, other, bobs := w.login(ann), w.login(ann), w.login(bob)
+			ended, err := c.change(w, ann, chat.SessionID{UUID: kept.record.SID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			u, err := w.Accounts().ByID(w.ctx, ann.ID)
+			if err != nil || !c.check(u) {
+				t.Errorf("user %+v, error %v", u, err)
+			}
+			want := 0
+			for l, lives := range map[*login]bool{&kept: c.keeps, &other: !c.ends, &bobs: true} {
+				if got := w.live(*l); got != lives {
+					t.Errorf("session lives %v, want %v", got, lives)
+				}
+				if !lives {
+					want++
+					if !slices.Contains(ended, chat.SessionID{UUID: l.record.SID}) {
+						t.Error("an ended session is not in the answer")
+					}
+				}
+			}
+			list, err := w.Revocations().Since(w.ctx, time.Minute)
+			if err != nil || len(ended) != want || len(list) != want {
+				t.Errorf("%d ended, %d in the outbox, error %v; want %d", len(ended), len(list), err, want)
+			}
+			w.commit(other)
+			if c.ends && w.live(other) {
+				t.Error("a late commit revived the session")
+			}
+		})
+	}
+}
+
+func TestSet_changesNothingForAnUnknownUser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	if _, err := w.Accounts().SetRole(w.ctx, chat.UserID{UUID: uuid.New()}, authz.Admin, "role_change"); !errors.Is(err, account.ErrNoUser) {
+		t.Errorf("error %v; want ErrNoUser", err)
+	}
+}
+
+func TestSetDisabled_shutsOutASessionThatItDidNotSee(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	ann := w.user("ann")
+	if _, err := w.Accounts().SetDisabled(w.ctx, ann.ID, true, "disabled"); err != nil {
+		t.Fatal(err)
+	}
+	if w.live(w.login(ann)) { // a sign-in that was past its password check
+		t.Error("a disabled user has a live session")
+	}
+}
+
+func TestRehash_doesNotUndoANewPassword(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	u := newUser("ann")
+	if err := w.Accounts().Create(w.ctx, u); err != nil {
+		t.Fatal(err)
+	}
+	hash := func() string {
+		u, err := w.Accounts().ByID(w.ctx, u.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.PasswordHash
+	}
+	if err := w.Accounts().Rehash(w.ctx, u.ID, "$argon2id$old", "$argon2id$stronger"); err != nil || hash() != "$argon2id$stronger" {
+		t.Errorf("hash %s, error %v", hash(), err)
+	}
+	if err := w.Accounts().Rehash(w.ctx, u.ID, "$argon2id$old", "$argon2id$late"); err != nil || hash() != "$argon2id$stronger" {
+		t.Errorf("hash %s, error %v", hash(), err)
+	}
+}
+
+func TestList_isByName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	for _, n := range []string{"carol", "ann", "bob"} {
+		w.user(n)
+	}
+	list, err := w.Accounts().List(w.ctx, 2)
+	if err != nil || len(list) != 2 || list[0].Username != "ann" || list[1].Username != "bob" {
+		t.Errorf("%+v, error %v", list, err)
+	}
+}

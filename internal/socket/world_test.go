@@ -1,0 +1,584 @@
+package socket
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/gorilla/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/admission"
+	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/authz"
+	"example.com/portcullis/internal/guard/origin"
+	"example.com/portcullis/internal/guard/ratelimit"
+	"example.com/portcullis/internal/guard/session"
+	"example.com/portcullis/internal/guard/ticket"
+	"example.com/portcullis/internal/testkit"
+	"example.com/portcullis/internal/wire"
+	"example.com/portcullis/web"
+)
+
+const (
+	testOrigin = "https://chat.example.com"
+	testWait   = 5 * time.Second
+)
+
+// codec is compiled once: nothing in it changes.
+var codec = sync.OnceValue(func() *wire.Codec {
+	schemas, err := fs.Sub(web.FS, "schemas")
+	if err != nil {
+		panic(err)
+	}
+	c, err := wire.NewCodec(schemas)
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
+
+// world is a server with everything around it made by hand.
+type world struct {
+	t        testing.TB
+	server   *Server
+	chat     *fakeChat
+	sessions *fakeSessions
+	tickets  *fakeTickets
+	limits   *fakeLimits
+	leases   *fakeLeases
+	gate     *countingGate
+	host     *fakeHost
+	accounts *fakeAccounts
+	feed     *fakeFeed
+	events   *recorder
+	http     *http.Server
+	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
+	stop     func()
+}
+
+type worldOption func(*world, *Numbers)
+
+func withNumbers(change func(*Numbers)) worldOption {
+	return func(_ *world, n *Numbers) { change(n) }
+}
+
+// overTCP uses real loopback sockets instead of pipes.
+func overTCP(w *world, _ *Numbers) { w.dial = (&net.Dialer{}).DialContext }
+
+func newWorld(t testing.TB, options ...worldOption) *world {
+	t.Helper()
+	numbers := Numbers{
+		MessagesPerMinute: 100, MessageBurst: 20, HandshakesPerMinute: 1000, SocketsPerUser: 5,
+		SessionIdle: 30 * time.Minute, RevalidateEvery: 10 * time.Minute, PingEvery: 25 * time.Second,
+	}
+	w := &world{
+		t: t, sessions: &fakeSessions{live: map[uuid.UUID]session.Session{}}, tickets: &fakeTickets{used: map[string]bool{}},
+		limits: &fakeLimits{}, leases: &fakeLeases{held: map[string]uuid.UUID{}}, gate: &countingGate{Gate: admission.NewGate(10000)},
+		host: &fakeHost{}, accounts: &fakeAccounts{}, events: &recorder{},
+	}
+	for _, o := range options {
+		o(w, &numbers)
+	}
+	w.feed = &fakeFeed{w: w, following: map[chat.RoomID]int{}}
+	w.chat = newFakeChat(w)
+	w.sessions.idle = numbers.SessionIdle
+	origins, err := origin.New(testOrigin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.server, err = New(Options{
+		Chat: w.chat, Codec: codec(), Sessions: w.sessions, Accounts: w.accounts, Tickets: w.tickets, Host: w.host,
+		Origin: origins, ClientIP: fakeIP{}, Limits: w.limits, Gate: w.gate, Leases: w.leases, Feed: w.feed, Audit: w.events,
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registerer: prometheus.NewRegistry(), Config: numbers, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/ws", w.server.WS())
+	mux.Handle("/ws/auth", w.server.Auth())
+	mux.Handle("/ws/cli", w.server.CLI())
+	w.http = &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	w.start()
+	return w
+}
+
+// start listens and runs; stop, which the test or its end calls, shuts down and
+// fails the test if anything is left.
+func (w *world) start() {
+	w.t.Helper()
+	var listener net.Listener
+	if w.dial == nil {
+		pipe := testkit.NewPipeListener()
+		listener, w.dial = pipe, pipe.Dial
+	} else {
+		var err error
+		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			w.t.Fatal(err)
+		}
+		dial, addr := w.dial, listener.Addr().String()
+		w.dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, "tcp", addr) }
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = w.http.Serve(listener) })
+	wg.Go(func() { _ = w.server.Run(ctx) })
+	w.stop = sync.OnceFunc(func() {
+		end, done := context.WithTimeout(context.Background(), testWait)
+		defer done()
+		if err := w.server.Shutdown(end); err != nil {
+			w.t.Errorf("Shutdown: %v", err)
+		}
+		_ = w.http.Close()
+		cancel()
+		wg.Wait()
+		w.assertNoResidue()
+	})
+	w.t.Cleanup(w.stop)
+}
+
+// assertNoResidue checks that no slot, lease, registration, room or ping is left.
+func (w *world) assertNoResidue() {
+	w.t.Helper()
+	h := w.server.hub
+	h.mu.Lock()
+	left := len(h.all) + len(h.sessions) + len(h.users) + len(h.rooms)
+	h.mu.Unlock()
+	w.server.wheel.mu.Lock()
+	for _, slot := range w.server.wheel.slots {
+		left += len(slot)
+	}
+	w.server.wheel.mu.Unlock()
+	if left > 0 || w.gate.inside() != 0 || w.leases.count() != 0 || w.feed.count() != 0 {
+		w.t.Errorf("left behind: %d registrations, %d slots, %d leases, %d rooms followed", left, w.gate.inside(), w.leases.count(), w.feed.count())
+	}
+}
+
+// login is a signed-in user with one session.
+type login struct {
+	w    *world
+	user chat.UserID
+	sid  uuid.UUID
+}
+
+func (w *world) login() login { return w.loginAs(chat.UserID{UUID: uuid.New()}) }
+
+func (w *world) loginAs(user chat.UserID) login {
+	now := time.Now()
+	l := login{w, user, uuid.New()}
+	w.sessions.put(session.Session{SID: l.sid, User: user.UUID, CreatedAt: now, AuthenticatedAt: now, IdleEndsAt: now.Add(w.sessions.idle), EndsAt: now.Add(8 * time.Hour)})
+	return l
+}
+
+// request is a handshake that is right in every point, to be spoiled by tests.
+type request struct {
+	path      string
+	header    http.Header
+	protocols []string
+}
+
+func (l login) request(path string) request {
+	h := http.Header{}
+	r := request{path: path, header: h, protocols: []string{wire.Subprotocol}}
+	if path == "/ws/cli" {
+		h.Set("Authorization", "Bearer "+l.w.tickets.issue(l, path))
+		return r
+	}
+	h.Set("Origin", testOrigin)
+	h.Set("Cookie", session.CookieName+"="+l.sid.String())
+	if path == "/ws" {
+		r.protocols = append(r.protocols, "ticket."+l.w.tickets.issue(l, path))
+	}
+	return r
+}
+
+// try sends a handshake; the response's body has been read.
+func (w *world) try(r request) (*client, *http.Response, error) {
+	d := websocket.Dialer{NetDialContext: w.dial, Subprotocols: r.protocols, HandshakeTimeout: testWait}
+	ws, resp, err := d.Dial("ws://chat.example.com"+r.path, r.header)
+	if err != nil {
+		return nil, resp, err
+	}
+	return &client{t: w.t, ws: ws}, resp, nil
+}
+
+// connect opens a socket and reads hello.
+func (l login) connect() *client {
+	l.w.t.Helper()
+	c, _, err := l.w.try(l.request("/ws"))
+	if err != nil {
+		l.w.t.Fatalf("connect: %v", err)
+	}
+	c.login = l
+	if f := c.read(); f.Type != "hello" {
+		l.w.t.Fatalf("first frame is %q, want hello", f.Type)
+	}
+	return c
+}
+
+// client is the browser's side.
+type client struct {
+	t     testing.TB
+	ws    *websocket.Conn
+	login login
+}
+
+// frame is any server frame.
+type frame struct {
+	Type   string `json:"type"`
+	Re     string `json:"re"`
+	Code   string `json:"code"`
+	Retry  int64  `json:"retry_ms"`
+	RoomID string `json:"room_id"`
+	Seq    int64  `json:"seq"`
+	Data   struct {
+		HeadSeq   int64           `json:"head_seq"`
+		Role      string          `json:"role"`
+		Seq       int64           `json:"seq"`
+		MessageID string          `json:"message_id"`
+		Reason    string          `json:"reason"`
+		Slug      string          `json:"slug"`
+		Message   json.RawMessage `json:"message"`
+	} `json:"data"`
+}
+
+// tryRead reads the next frame, or the error with which the socket ended.
+func (c *client) tryRead() (frame, error) {
+	_ = c.ws.SetReadDeadline(time.Now().Add(24 * time.Hour))
+	var f frame
+	_, b, err := c.ws.ReadMessage()
+	if err == nil {
+		err = json.Unmarshal(b, &f)
+	}
+	return f, err
+}
+
+func (c *client) read() frame {
+	c.t.Helper()
+	f, err := c.tryRead()
+	if err != nil {
+		c.t.Fatalf("read: %v", err)
+	}
+	return f
+}
+
+// closed reads until the end and returns the close code; it answers the close.
+func (c *client) closed() int {
+	c.t.Helper()
+	for {
+		_, err := c.tryRead()
+		if e, ok := errors.AsType[*websocket.CloseError](err); ok {
+			_ = c.ws.Close()
+			return e.Code
+		}
+		if err != nil {
+			_ = c.ws.Close()
+			return 1006
+		}
+	}
+}
+
+// send sends one command and returns its id.
+func (c *client) send(kind wire.Type, data map[string]any) string {
+	c.t.Helper()
+	id := uuid.Must(uuid.NewV7()).String()
+	b, err := json.Marshal(map[string]any{"v": 1, "id": id, "type": kind, "data": data})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.ws.WriteMessage(websocket.TextMessage, b); err != nil {
+		c.t.Logf("send: %v", err)
+	}
+	return id
+}
+
+// ask sends a command and returns its answer and the frames before it.
+func (c *client) ask(kind wire.Type, data map[string]any) (answer frame, before []frame) {
+	c.t.Helper()
+	id := c.send(kind, data)
+	for {
+		f := c.read()
+		if f.Re == id {
+			return f, before
+		}
+		before = append(before, f)
+	}
+}
+
+func (c *client) join(room chat.RoomID) frame {
+	c.t.Helper()
+	f, _ := c.ask(wire.RoomJoin, map[string]any{"room_id": room.String()})
+	if f.Type != "ack" {
+		c.t.Fatalf("join: %+v", f)
+	}
+	return f
+}
+
+func (c *client) say(room chat.RoomID, body string) frame {
+	c.t.Helper()
+	f, _ := c.ask(wire.MessageSend, map[string]any{"room_id": room.String(), "body": body})
+	return f
+}
+
+// recorder keeps events.
+type recorder struct {
+	mu     sync.Mutex
+	events []audit.Event
+}
+
+func (r *recorder) Record(_ context.Context, e audit.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+// find returns the first event of a name.
+func (r *recorder) find(name audit.Name) (audit.Event, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.events {
+		if e.Name == name {
+			return e, true
+		}
+	}
+	return audit.Event{}, false
+}
+
+func (r *recorder) has(t testing.TB, name audit.Name, reason string) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var seen []string
+	for _, e := range r.events {
+		if e.Name == name && e.Reason == reason {
+			return
+		}
+		seen = append(seen, fmt.Sprintf("%s(%s)", e.Name, e.Reason))
+	}
+	t.Errorf("no event %s(%s); seen: %s", name, reason, strings.Join(seen, " "))
+}
+
+type fakeHost struct{ err error }
+
+func (h *fakeHost) Check(*http.Request) error { return h.err }
+
+type fakeIP struct{}
+
+func (fakeIP) IP(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") }
+
+type fakeLimits struct {
+	err     error
+	refused bool
+}
+
+func (l *fakeLimits) Take(context.Context, []ratelimit.Bucket, int) (ratelimit.Result, error) {
+	return ratelimit.Result{Allowed: !l.refused, RetryAfter: 1500 * time.Millisecond}, l.err
+}
+
+type countingGate struct {
+	*admission.Gate
+	mu   sync.Mutex
+	n    int
+	full bool
+}
+
+func (g *countingGate) Enter() (func(), bool) {
+	leave, ok := g.Gate.Enter()
+	if !ok || g.full {
+		return func() {}, false
+	}
+	g.add(1)
+	return func() { leave(); g.add(-1) }, true
+}
+
+func (g *countingGate) add(n int) { g.mu.Lock(); defer g.mu.Unlock(); g.n += n }
+
+func (g *countingGate) inside() int { g.mu.Lock(); defer g.mu.Unlock(); return g.n }
+
+type fakeLeases struct {
+	mu   sync.Mutex
+	err  error
+	held map[string]uuid.UUID
+}
+
+func (l *fakeLeases) Acquire(_ context.Context, user uuid.UUID, conn string, limit int) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, u := range l.held {
+		if u == user {
+			n++
+		}
+	}
+	if n >= limit {
+		return false, nil
+	}
+	l.held[conn] = user // also when the answer is lost
+	return true, l.err
+}
+
+func (l *fakeLeases) Renew(context.Context, []admission.Lease) error { return nil }
+
+func (l *fakeLeases) Release(_ context.Context, _ uuid.UUID, conn string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.held, conn)
+	return nil
+}
+
+func (l *fakeLeases) count() int { l.mu.Lock(); defer l.mu.Unlock(); return len(l.held) }
+
+type fakeSessions struct {
+	mu   sync.Mutex
+	idle time.Duration
+	err  error
+	live map[uuid.UUID]session.Session
+	ask  int // calls of Live
+}
+
+func (s *fakeSessions) put(x session.Session) { s.mu.Lock(); defer s.mu.Unlock(); s.live[x.SID] = x }
+
+func (s *fakeSessions) revoke(sid uuid.UUID) { s.mu.Lock(); defer s.mu.Unlock(); delete(s.live, sid) }
+
+func (s *fakeSessions) fail(err error) { s.mu.Lock(); defer s.mu.Unlock(); s.err = err }
+
+func (s *fakeSessions) find(sid uuid.UUID) (session.Session, error) {
+	if s.err != nil {
+		return session.Session{}, s.err
+	}
+	x, ok := s.live[sid]
+	if !ok || !x.EndsFirst().After(time.Now()) {
+		return session.Session{}, session.ErrNone
+	}
+	return x, nil
+}
+
+func (s *fakeSessions) Peek(_ context.Context, r *http.Request) (session.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := r.Cookie(session.CookieName)
+	if err != nil {
+		return session.Session{}, session.ErrNone
+	}
+	sid, err := uuid.Parse(c.Value)
+	if err != nil {
+		return session.Session{}, session.ErrNone
+	}
+	return s.find(sid)
+}
+
+func (s *fakeSessions) Live(_ context.Context, sid uuid.UUID) (session.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ask++
+	return s.find(sid)
+}
+
+func (s *fakeSessions) Touch(_ context.Context, sid uuid.UUID) (session.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x, err := s.find(sid)
+	if err != nil {
+		return x, err
+	}
+	x.IdleEndsAt = time.Now().Add(s.idle)
+	s.live[sid] = x
+	return x, nil
+}
+
+type fakeAccounts struct{ err error }
+
+func (a *fakeAccounts) Actor(_ context.Context, s session.Session) (chat.Actor, error) {
+	return chat.Actor{
+		User: chat.UserID{UUID: s.User}, Session: chat.SessionID{UUID: s.SID}, Username: "ada", DisplayName: "Ada", Role: authz.User,
+	}, a.err
+}
+
+// fakeTickets: a ticket is "user_session_serial_route".
+type fakeTickets struct {
+	mu   sync.Mutex
+	err  error
+	n    int
+	used map[string]bool
+}
+
+func (f *fakeTickets) issue(l login, route string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.n++
+	return fmt.Sprintf("%s_%s_%d_%s", l.user, l.sid, f.n, strings.ReplaceAll(route, "/", "."))
+}
+
+func (f *fakeTickets) Redeem(_ context.Context, raw, route, _ string) (ticket.Claims, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return ticket.Claims{}, f.err
+	}
+	part := strings.Split(raw, "_")
+	if len(part) != 4 {
+		return ticket.Claims{}, &ticket.Refused{Why: ticket.Malformed}
+	}
+	if part[3] != strings.ReplaceAll(route, "/", ".") {
+		return ticket.Claims{}, &ticket.Refused{Why: ticket.Audience}
+	}
+	if f.used[raw] {
+		return ticket.Claims{}, &ticket.Refused{Why: ticket.Reused, TokenRef: "ref"}
+	}
+	f.used[raw] = true
+	return ticket.Claims{User: uuid.MustParse(part[0]), Session: uuid.MustParse(part[1])}, nil
+}
+
+func (f *fakeTickets) spent() int { f.mu.Lock(); defer f.mu.Unlock(); return len(f.used) }
+
+// fakeFeed is a fan-out of one node.
+type fakeFeed struct {
+	w         *world
+	mu        sync.Mutex
+	err       error
+	following map[chat.RoomID]int
+}
+
+func (f *fakeFeed) Follow(_ context.Context, room chat.RoomID) (chat.Head, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return chat.Head{}, f.err
+	}
+	f.following[room]++
+	return chat.Head{Room: room}, nil
+}
+
+func (f *fakeFeed) Unfollow(room chat.RoomID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.following[room]--; f.following[room] == 0 {
+		delete(f.following, room)
+	}
+}
+
+func (f *fakeFeed) count() int { f.mu.Lock(); defer f.mu.Unlock(); return len(f.following) }
+
+func (f *fakeFeed) Enter(context.Context, chat.RoomID, chat.UserID, string) (bool, error) {
+	return false, nil
+}
+
+func (f *fakeFeed) Leave(context.Context, chat.RoomID, chat.UserID, string) (bool, error) {
+	return false, nil
+}
+
+func (f *fakeFeed) Signal(_ context.Context, s chat.Signal) { f.w.server.Signal(s) }
