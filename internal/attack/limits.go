@@ -208,12 +208,11 @@ func outboxAttacks() []Attack {
 		Control: "outbox",
 		Title:   "a member of a busy room never reads, so that the server keeps everything for them",
 		Run: func(ctx context.Context, t *Target) (Outcome, error) {
-			owner, s, room, err := ownRoom(ctx, t, "open")
+			_, s, room, err := ownRoom(ctx, t, "open")
 			if err != nil {
 				return Outcome{}, err
 			}
 			defer s.Close()
-			_ = owner
 			slow, err := t.Person(ctx, "slow")
 			if err != nil {
 				return Outcome{}, err
@@ -226,15 +225,22 @@ func outboxAttacks() []Attack {
 			if _, err := r.Write(frame(true, opText, []byte(`{"v":1,"id":`+newID()+`,"type":"room.join","data":{"room_id":"`+room+`"}}`))); err != nil {
 				return Outcome{}, err
 			}
+			// 12 MB in all, many times what the kernel's buffers hold, 50 messages at a time.
 			body := strings.Repeat("fill the socket ", 250)
-			for range 3000 {
-				f, err := s.Ask("message.send", map[string]any{"room_id": room, "body": body})
-				if err != nil {
-					return Outcome{}, err
+			for range 60 {
+				for range 50 {
+					if _, err := s.Send("message.send", map[string]any{"room_id": room, "body": body}); err != nil {
+						return Outcome{}, err
+					}
 				}
-				if f.Code == "rate_limited" {
-					return Outcome{}, fmt.Errorf("the target's limits are too low for this attack: %s", f.Raw)
+				for acks := 0; acks < 50; {
+					f, err := s.Until(callTime, func(f Frame) bool { return f.Type == "ack" || f.Type == "error" })
+					if err != nil || f.Type == "error" {
+						return Outcome{}, fmt.Errorf("the target's limits must be high for this attack: %s %w", f.Raw, err)
+					}
+					acks++
 				}
+				s.Seen = nil
 			}
 			code, err := r.CloseCode(5 * time.Second)
 			if err != nil {
