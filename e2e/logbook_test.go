@@ -117,13 +117,20 @@ func (s *Server) wantEvent(t *testing.T, mark int, name string, match func(Event
 	t.Helper()
 	e, ok := s.Logs.Wait(mark, soon, func(e Event) bool { return e.Name == name && match(e) })
 	if !ok {
-		events, _ := s.Logs.Since(mark)
-		t.Errorf("no %s that matches was recorded; there were %+v", name, events)
+		t.Errorf("no %s that matches was recorded; there were %v", name, s.Logs.summary(mark))
 	}
 	return e
 }
 
-func any1(Event) bool { return true }
+// summary counts the events after a mark, for messages to people.
+func (l *logbook) summary(mark int) map[string]int {
+	events, _ := l.Since(mark)
+	n := map[string]int{}
+	for _, e := range events {
+		n[e.Name+"/"+e.Control+"/"+e.Reason]++
+	}
+	return n
+}
 
 // tail is the last lines.
 func (l *logbook) tail(n int) string {

@@ -61,7 +61,9 @@ func TestFirstMessage_opensTheSameSocket(t *testing.T) {
 			return err
 		}},
 		{"no JSON", func(_ *testing.T, socket *attack.Socket) error { return socket.Text([]byte("let me in")) }},
-		{"8 KiB", func(_ *testing.T, socket *attack.Socket) error { return socket.Text([]byte(strings.Repeat("a", 8<<10))) }},
+		{"8 KiB", func(_ *testing.T, socket *attack.Socket) error {
+			return socket.Text([]byte(strings.Repeat("a", 8<<10)))
+		}},
 		{"nothing at all, for 5 s", func(*testing.T, *attack.Socket) error { return nil }},
 	} {
 		t.Run(tt.name+" closes with 4401 and says nothing", func(t *testing.T) {

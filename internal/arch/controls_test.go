@@ -19,6 +19,10 @@ var withoutAttack = map[string]string{
 	"audit":   "an attacker sees no log; its tests plant hostile text and read the log",
 	"devcert": "it is about certificates on the developer's machine; its tests verify foreign names",
 	"startup": "it is about the operator's own configuration; its tests start weak ones",
+	"fanout":  "it is about the line between nodes; its tests cut, pause and forge that line",
+
+	"revalidation":    "its period is half an hour; its tests move the clock",
+	"revocation-race": "the gap is a few microseconds wide; its test stops the handshake inside of it",
 }
 
 // controls maps each control's name to the files that carry its directive.

@@ -24,7 +24,7 @@ import (
 type Attack struct {
 	Control string // the control's one name
 	Title   string // a sentence: who does what to gain what
-	Strict  bool   // wants a server of its own with the default limits, because it uses them up
+	Strict  bool   // wants a server of its own with the default limits, because it uses them up, and pings every second
 	Run     func(ctx context.Context, t *Target) (Outcome, error)
 }
 
@@ -46,8 +46,8 @@ func lost(format string, args ...any) (Outcome, error) {
 // All lists every attack, in the order of the handshake and then of a message's path.
 func All() []Attack {
 	var all []Attack
-	for _, part := range [][]Attack{hostAttacks(), originAttacks(), csrfAttacks(), sessionAttacks(), ticketAttacks(), passwordAttacks(), clientIPAttacks(),
-		admissionAttacks(), frameAttacks(), schemaAttacks(), authzAttacks(), ratelimitAttacks(), replayAttacks(), revokeAttacks(), outboxAttacks(), headerAttacks()} {
+	for _, part := range [][]Attack{handshakeAttacks(), hostAttacks(), originAttacks(), csrfAttacks(), sessionAttacks(), ticketAttacks(), passwordAttacks(), clientIPAttacks(),
+		admissionAttacks(), frameAttacks(), schemaAttacks(), dispatchAttacks(), authzAttacks(), ratelimitAttacks(), replayAttacks(), revokeAttacks(), outboxAttacks(), headerAttacks()} {
 		all = append(all, part...)
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -153,7 +154,7 @@ func replayAttacks() []Attack {
 
 func revokeAttacks() []Attack {
 	return []Attack{{
-		Control: "revoke",
+		Control: "revocation",
 		Title:   "a socket that is open when its user signs out goes on receiving",
 		Run: func(ctx context.Context, t *Target) (Outcome, error) {
 			c, s, _, err := ownRoom(ctx, t, "closed")
@@ -167,13 +168,14 @@ func revokeAttacks() []Attack {
 			return closedWith(s, 4403)
 		},
 	}, {
-		Control: "revoke",
+		Control: "revocation",
 		Title:   "a thief's socket survives the owner's \"sign out everywhere else\"",
 		Run: func(ctx context.Context, t *Target) (Outcome, error) {
-			owner, _, _, err := ownRoom(ctx, t, "closed")
+			owner, own, _, err := ownRoom(ctx, t, "closed")
 			if err != nil {
 				return Outcome{}, err
 			}
+			defer own.Close()
 			thief, err := t.SignIn(ctx, owner.User.Username, Password)
 			if err != nil {
 				return Outcome{}, err
@@ -205,14 +207,14 @@ func closedWith(s *Socket, want int) (Outcome, error) {
 
 func outboxAttacks() []Attack {
 	return []Attack{{
-		Control: "outbox",
+		Control: "delivery",
 		Title:   "a member of a busy room never reads, so that the server keeps everything for them",
 		Run: func(ctx context.Context, t *Target) (Outcome, error) {
-			_, s, room, err := ownRoom(ctx, t, "open")
+			_, first, room, err := ownRoom(ctx, t, "open")
 			if err != nil {
 				return Outcome{}, err
 			}
-			defer s.Close()
+			defer first.Close()
 			slow, err := t.Person(ctx, "slow")
 			if err != nil {
 				return Outcome{}, err
@@ -225,28 +227,65 @@ func outboxAttacks() []Attack {
 			if _, err := r.Write(frame(true, opText, []byte(`{"v":1,"id":`+newID()+`,"type":"room.join","data":{"room_id":"`+room+`"}}`))); err != nil {
 				return Outcome{}, err
 			}
-			// 12 MB in all, many times what the kernel's buffers hold, 50 messages at a time.
-			body := strings.Repeat("fill the socket ", 250)
-			for range 60 {
-				for range 50 {
-					if _, err := s.Send("message.send", map[string]any{"room_id": room, "body": body}); err != nil {
+			there := func(online bool) func(Frame) bool {
+				return func(f Frame) bool {
+					return f.Type == "presence.changed" && strings.Contains(string(f.Data), slow.User.ID) && strings.Contains(string(f.Data), fmt.Sprintf(`"online":%t`, online))
+				}
+			}
+			if _, err := first.Until(callTime, there(true)); err != nil {
+				return Outcome{}, fmt.Errorf("the slow one must be in the room first: %w", err)
+			}
+			// Several who talk, because each alone would run into a limit of their own.
+			talkers := []*Socket{first}
+			for range 2 {
+				c, err := t.Person(ctx, "busy")
+				if err != nil {
+					return Outcome{}, err
+				}
+				s, err := c.Open(ctx, Handshake{})
+				if err != nil {
+					return Outcome{}, err
+				}
+				defer s.Close()
+				if f, err := s.Ask("room.join", map[string]any{"room_id": room}); err != nil || f.Type != "ack" {
+					return Outcome{}, fmt.Errorf("join: %s %w", f.Raw, err)
+				}
+				talkers = append(talkers, s)
+			}
+			sent, gone := 0, false
+			for _, s := range talkers {
+				for round := 0; round < 30 && !gone; round++ {
+					n, err := s.burst(room, 30)
+					if sent += n; err != nil {
 						return Outcome{}, err
 					}
+					gone = slices.ContainsFunc(s.Seen, there(false))
+					s.Seen = nil
 				}
-				for acks := 0; acks < 50; {
-					f, err := s.Until(callTime, func(f Frame) bool { return f.Type == "ack" || f.Type == "error" })
-					if err != nil || f.Type == "error" {
-						return Outcome{}, fmt.Errorf("the target's limits must be high for this attack: %s %w", f.Raw, err)
-					}
-					acks++
-				}
-				s.Seen = nil
 			}
 			code, err := r.CloseCode(5 * time.Second)
 			if err != nil {
-				return won("12 MB later the server still keeps the socket")
+				return won("%d messages of 4 KB later the server still keeps the socket", sent)
 			}
-			return lost("closed with %d", code)
+			return lost("closed with %d after %d messages of 4 KB", code, sent)
 		},
 	}}
+}
+
+// burst sends count large messages at once and waits until all are stored.
+func (s *Socket) burst(room string, count int) (int, error) {
+	body := strings.Repeat("fill the socket ", 250)
+	last := ""
+	for range count {
+		id, err := s.Send("message.send", map[string]any{"room_id": room, "body": body})
+		if err != nil {
+			return 0, err
+		}
+		last = id
+	}
+	f, err := s.Until(callTime, func(f Frame) bool { return f.Re == last || f.Type == "error" })
+	if err == nil && f.Type != "ack" {
+		err = fmt.Errorf("the target's limits are too low for this attack: %s", f.Raw)
+	}
+	return count, err
 }

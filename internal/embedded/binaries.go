@@ -44,6 +44,9 @@ func executable(program string) string {
 func findBinaries(ctx context.Context, who *account, places iter.Seq[string], major int) (found binaries, seen []string, ok bool) {
 	looked := map[string]bool{}
 	for place := range places {
+		if !filepath.IsAbs(place) {
+			continue // never a program from wherever we happen to stand
+		}
 		dir, err := resolve(place)
 		if err != nil || looked[dir] {
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"time"
@@ -56,6 +57,10 @@ func (c *child) end(ctx context.Context, ask, insist func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
 	err := ask()
+	if errors.Is(err, os.ErrProcessDone) {
+		<-c.done
+		return nil
+	}
 	if err == nil && c.wait(ctx) {
 		return nil
 	}

@@ -26,6 +26,7 @@ func (c *cluster) create(ctx context.Context) error {
 		build = c.copySeed
 	}
 	if err := build(ctx, side, c.passwordFile()); err != nil {
+		_ = os.RemoveAll(side) // a full disk needs the space; the next start tries again
 		return err
 	}
 	_ = os.Remove(c.dir) // an empty directory may stand there; Remove takes no other

@@ -109,7 +109,7 @@ func (s *Stack) openSockets(ctx context.Context, o Options, who *account) error 
 		stopLeftoverRedis(ctx, o.DataDir, string(old))
 		removeSockets(string(old))
 	}
-	dir, err := freshSockets(who)
+	dir, err := freshSockets(o.DataDir, who)
 	if err != nil {
 		return failed("the socket directory could not be made", o.DataDir, err, "")
 	}
@@ -120,12 +120,16 @@ func (s *Stack) openSockets(ctx context.Context, o Options, who *account) error 
 	return nil
 }
 
-// freshSockets makes a 0700 directory that the account owns. A name nobody can guess keeps others from making it first.
-func freshSockets(who *account) (string, error) {
-	parent := os.TempDir()
-	longest := len(parent) + len("/"+socketsPrefix+"4294967295/.s.PGSQL.5432.lock")
-	if runtime.GOOS != "windows" && (longest > maxSocketPath || who.reaches(parent) != nil) {
-		parent = "/tmp"
+// freshSockets makes a 0700 directory that the account owns: in the data directory, or in a temporary directory when that path
+// is too long for a socket. A name nobody can guess keeps others from making it first.
+func freshSockets(dataDir string, who *account) (string, error) {
+	parent := dataDir
+	for _, other := range []string{os.TempDir(), "/tmp"} {
+		longest := len(parent) + len("/"+socketsPrefix+"4294967295/.s.PGSQL.5432.lock")
+		if runtime.GOOS == "windows" || longest <= maxSocketPath && who.reaches(parent) == nil {
+			break
+		}
+		parent = other
 	}
 	dir, err := os.MkdirTemp(parent, socketsPrefix)
 	if err != nil {

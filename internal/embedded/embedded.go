@@ -13,7 +13,9 @@
 //	postgres.log       of the last start (and .old of the one before)
 //	pg_hba.conf        written at each start: one role, one way in
 //	redis/             working directory of redis-server; Redis data is gone after a restart, by design
-//	run                the socket directory of the last start, for the clean-up after a kill -9
+//	redis.log, .pid    of the last start
+//	portcullis-*/      0700, the sockets of this start (in a temporary directory when the path would be too long)
+//	run                names the socket directory, for the clean-up after a kill -9
 //
 // # Threats
 //
@@ -168,6 +170,13 @@ func (o Options) complete() (Options, error) {
 	o.DataDir = filepath.Clean(o.DataDir)
 	if o.CacheDir == "" {
 		o.CacheDir = defaultCacheDir()
+	}
+	if o.CacheDir != "" && !filepath.IsAbs(o.CacheDir) {
+		return o, &Error{
+			What: "the cache directory " + o.CacheDir + " cannot be used",
+			Why:  "programs are run from there, so an absolute path is needed",
+			Next: "give an absolute path",
+		}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

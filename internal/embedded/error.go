@@ -26,6 +26,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func known(text, dataDir string) (why, next string) {
 	table := []struct{ sign, why, next string }{
 		{"No space left on device", "the disk is full", "free some space on the disk of " + dataDir + " and start again; nothing was deleted"},
+		{"could not extend file", "the disk is full", "free some space on the disk of " + dataDir + " and start again; nothing was deleted"},
 		{"Disk quota exceeded", "the disk quota of this account is used up", "free some space on the disk of " + dataDir + " and start again; nothing was deleted"},
 		{`lock file "postmaster.pid" already exists`, "the cluster's postmaster.pid names a process that is alive and is not ours",
 			"make sure that no PostgreSQL runs on " + dataDir + ", remove postgres/postmaster.pid there and start again"},

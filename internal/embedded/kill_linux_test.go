@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
@@ -189,8 +190,6 @@ func TestStart_afterKill9WorksAndLeavesNoOrphan(t *testing.T) {
 			}
 
 			after := servers(t, dir)
-			sockets := filepath.Dir(options.Addr)
-			t.Cleanup(func() { os.RemoveAll(sockets) }) // no third start will
 			if err := app.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
@@ -202,7 +201,7 @@ func TestStart_afterKill9WorksAndLeavesNoOrphan(t *testing.T) {
 func TestStart_putsNoPasswordWhereOtherAccountsCanRead(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(reachableDir(t), "data")
-	s := start(t, embedded.Options{DataDir: dir}, both)
+	s := start(t, embedded.Options{DataDir: dir, Throwaway: true}, both)
 	database, err := os.ReadFile(filepath.Join(dir, "postgres.password"))
 	if err != nil {
 		t.Fatal(err)
@@ -243,4 +242,42 @@ func TestStart_putsNoPasswordWhereOtherAccountsCanRead(t *testing.T) {
 			t.Errorf("%s: %v, or it has a password in it", path, err)
 		}
 	}
+}
+
+func TestStack_saysWhenAServerEndsByItself(t *testing.T) {
+	t.Parallel()
+	if _, err := osexec.LookPath("redis-server"); err != nil {
+		testkit.Unavailable(t, fmt.Errorf("%w: %w", embedded.ErrUnavailable, err))
+	}
+	dir := filepath.Join(reachableDir(t), "data")
+	lines := make(chan string, 10)
+	s := start(t, embedded.Options{DataDir: dir, Throwaway: true, Log: slog.New(slog.NewTextHandler(lineWriter(lines), nil))}, embedded.Need{Redis: true})
+	text, err := os.ReadFile(filepath.Join(dir, "redis.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case line := <-lines:
+		if !strings.Contains(line, "ended by itself") || !strings.Contains(line, "server=redis") {
+			t.Errorf("logged %q", line)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("nothing was logged")
+	}
+	stop(t, s)
+}
+
+// lineWriter gives each log line to a channel.
+type lineWriter chan string
+
+func (w lineWriter) Write(line []byte) (int, error) {
+	w <- string(line)
+	return len(line), nil
 }

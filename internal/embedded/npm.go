@@ -51,8 +51,13 @@ func (r release) folder(cache string) string {
 	return filepath.Join(cache, fmt.Sprintf("postgres-%s-%x", r.version, sum[:min(8, len(sum))]))
 }
 
-// bin is the folder of programs inside the release.
-func (r release) bin(cache string) string { return filepath.Join(r.folder(cache), "native", "bin") }
+// bin is the folder of programs inside the release; "" without a cache.
+func (r release) bin(cache string) string {
+	if cache == "" {
+		return ""
+	}
+	return filepath.Join(r.folder(cache), "native", "bin")
+}
 
 // fetch brings the release into the cache, once: other processes of this account wait and find it there.
 func (o Options) fetch(ctx context.Context, r release) error {
@@ -68,8 +73,8 @@ func (o Options) fetch(ctx context.Context, r release) error {
 	if _, err := os.Stat(target); err == nil {
 		return nil
 	}
-	work, err := os.MkdirTemp(o.CacheDir, ".fetch-")
-	if err != nil {
+	work := target + ".fetch" // ours alone, by the lock; what is there is of a process that was killed
+	if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700)); err != nil {
 		return fetchError("the cache directory cannot be written", err)
 	}
 	defer os.RemoveAll(work)
@@ -157,18 +162,25 @@ func fetchError(why string, err error) *Error {
 	return e
 }
 
-// noBinaries is the end of the search. seen lists what was there and did not fit.
+// noBinaries is the end of a search that fetches nothing.
 func noBinaries(major int, seen []string, why string) *Error {
-	what := fmt.Sprintf("no PostgreSQL %d or newer was found", oldestPostgres)
 	next := waysOut
 	if major > 0 {
-		what = fmt.Sprintf("PostgreSQL %d, which made this data directory, was not found", major)
 		next = fmt.Sprintf("install PostgreSQL %d, or set PORTCULLIS_DATA_DIR to a new directory (the old one stays as it is), or set DATABASE_URL", major)
 	}
-	if len(seen) > 0 {
-		why = "found only " + strings.Join(seen, ", ") + "; " + why
+	return &Error{What: "no fitting PostgreSQL was found", Why: searched(major, seen) + why, Next: next, Err: ErrUnavailable}
+}
+
+// searched tells what was looked for and what was there and did not fit.
+func searched(major int, seen []string) string {
+	text := fmt.Sprintf("PostgreSQL %d or newer is needed; ", oldestPostgres)
+	if major > 0 {
+		text = fmt.Sprintf("this data directory was made by PostgreSQL %d and needs the same; ", major)
 	}
-	return &Error{What: what, Why: why, Next: next, Err: ErrUnavailable}
+	if len(seen) > 0 {
+		text += "found only " + strings.Join(seen, ", ") + "; "
+	}
+	return text
 }
 
 // obtain finds binaries or fetches them.
@@ -193,6 +205,12 @@ func (o Options) obtain(ctx context.Context, who *account, major int) (binaries,
 	}
 	start = time.Now()
 	if err := o.fetch(ctx, r); err != nil {
+		if ctx.Err() != nil {
+			return binaries{}, ctx.Err()
+		}
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Why = searched(major, seen) + e.Why
+		}
 		return binaries{}, err
 	}
 	o.phase("fetch PostgreSQL", start)

@@ -22,6 +22,7 @@ func TestFailed_explainsWhatServersPrint(t *testing.T) {
 		err                     error
 	}{
 		{"full disk in initdb", "initdb: error: could not write to file \"/d/pg_wal/xlogtemp.31\": No space left on device", "disk is full", "free some space", nil},
+		{"full disk in a bootstrap", "FATAL:  could not extend file \"base/1/2691\": wrote only 4096 of 8192 bytes at block 9", "disk is full", "free some space", nil},
 		{"full disk in a call of ours", "", "disk is full", "nothing was deleted", fmt.Errorf("write: %w", syscall.ENOSPC)},
 		{"a process with the number in postmaster.pid", `FATAL:  lock file "postmaster.pid" already exists`, "not ours", "remove postgres/postmaster.pid", nil},
 		{"socket", "FATAL:  could not create any Unix-domain sockets", "socket", "TMPDIR", nil},
@@ -106,7 +107,7 @@ func TestFindBinaries_passesOverWhatCannotServe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, seen, ok := findBinaries(t.Context(), nil, slices.Values([]string{empty, half, script, mute, mute}), 0)
+	_, seen, ok := findBinaries(t.Context(), nil, slices.Values([]string{"", "relative", empty, half, script, mute, mute}), 0)
 	if ok || len(seen) != 1 || !strings.HasPrefix(seen[0], mute) {
 		t.Errorf("found = %v, seen = %q; want nothing, and the one folder of programs told once", ok, seen)
 	}
@@ -162,6 +163,20 @@ func TestChild_thatIgnoresTheRequestIsKilled(t *testing.T) {
 	}
 }
 
+func TestChild_thatEndedByItselfIsNoErrorToStop(t *testing.T) {
+	cmd := exec.Command("true")
+	(*account)(nil).as(cmd)
+	c, err := launch("true", cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.done
+	ask := func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	if err := c.end(t.Context(), ask, ask); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLock_isExclusiveAndEndsWithItsHolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	first, err := acquire(path)
@@ -213,19 +228,29 @@ func TestReaches_refusesAParentThatIsClosedToTheAccount(t *testing.T) {
 }
 
 func TestFreshSockets_fitIntoASocketAddress(t *testing.T) {
-	long := filepath.Join(t.TempDir(), strings.Repeat("x", 100))
+	short := t.TempDir()
+	long := filepath.Join(short, strings.Repeat("x", 100))
 	if err := os.Mkdir(long, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("TMPDIR", long)
-	dir, err := freshSockets(nil)
-	if err != nil {
-		t.Fatal(err)
+	tests := []struct{ name, dataDir, tmpDir, parent string }{
+		{"short data directory", short, long, short},
+		{"long data directory", long, short, short},
+		{"both long", long, long, "/tmp"},
 	}
-	defer os.RemoveAll(dir)
-	st, err := os.Stat(dir)
-	if err != nil || st.Mode().Perm() != 0o700 || len(dir)+len("/.s.PGSQL.5432.lock") > maxSocketPath {
-		t.Errorf("%s: %v, %v; want a short 0700 directory", dir, st.Mode(), err)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("TMPDIR", tt.tmpDir)
+			dir, err := freshSockets(tt.dataDir, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(dir)
+			st, err := os.Stat(dir)
+			if err != nil || st.Mode().Perm() != 0o700 || filepath.Dir(dir) != tt.parent {
+				t.Errorf("%s: %v, %v; want a 0700 directory in %s", dir, st, err, tt.parent)
+			}
+		})
 	}
 }
 

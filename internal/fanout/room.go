@@ -30,9 +30,9 @@ type room struct {
 // a seq above the returned head is delivered after the call began. Each Follow that
 // succeeds needs one Unfollow.
 //
-// A caller that adds a member must add it before Follow and read its standing
-// after: then a removal in between either is in what it reads or raises the epoch,
-// which brings a Refresh.
+// A caller that adds a member must read its standing after it has added it: then a
+// removal is either in what it reads, or raises the epoch later and brings a Refresh
+// that finds the member.
 func (n *Node) Follow(ctx context.Context, id chat.RoomID) (chat.Head, error) {
 	r := n.hold(id)
 	ctx, cancel := context.WithTimeout(ctx, storeTime)

@@ -49,6 +49,7 @@ func TestCreate_storesAndFindsAUser(t *testing.T) {
 
 func TestCreate_refusesNamesThatLookAlike(t *testing.T) {
 	t.Parallel()
+	w := newWorld(t, Options{})
 	for _, c := range []struct {
 		first, second string
 		want          bool // taken
@@ -58,12 +59,10 @@ func TestCreate_refusesNamesThatLookAlike(t *testing.T) {
 		{"bob.roe", "b0b-r0e", true},
 		{"modern", "rnodern", true},
 		{"a_b", "a.b", true},
-		{"ab", "a-b", false},
-		{"ann", "anne", false},
+		{"cd", "c-d", false},
+		{"joan", "joann", false},
 	} {
 		t.Run(c.first+" and "+c.second, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, Options{})
 			if err := w.Accounts().Create(w.ctx, newUser(c.first)); err != nil {
 				t.Fatal(err)
 			}

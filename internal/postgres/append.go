@@ -75,9 +75,11 @@ WITH input AS (
 			ELSE 'stored'
 		END AS verdict
 	FROM input i
-	LEFT JOIN members me ON me.room_id = $1 AND me.user_id = i.author_id
-	LEFT JOIN messages d ON d.author_id = i.author_id AND d.client_id = i.client_id
-	LEFT JOIN messages p ON p.id = i.reply_to AND p.room_id = $1
+	LEFT JOIN LATERAL (SELECT role, muted_until FROM members WHERE room_id = $1 AND user_id = i.author_id LIMIT 1) me ON true
+	LEFT JOIN LATERAL (
+		SELECT id, room_id, seq, body, reply_to, created_at, edited_at, deleted_at FROM messages
+		WHERE author_id = i.author_id AND client_id = i.client_id LIMIT 1) d ON true
+	LEFT JOIN LATERAL (SELECT id FROM messages WHERE id = i.reply_to AND room_id = $1 LIMIT 1) p ON true
 ), placed AS (
 	SELECT j.n, j.id, j.author_id, j.client_id, j.body, j.reply_to, j.at, r.epoch,
 		r.head_seq + row_number() OVER (ORDER BY j.n) AS seq

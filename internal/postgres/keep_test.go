@@ -110,6 +110,9 @@ func TestTicketKeys_areMadeOnceForAllNodes(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if t.Failed() {
+		return
+	}
 	for _, k := range keys {
 		if len(k) != 1 || k[0].ID != keys[0][0].ID || !slices.Equal(k[0].Secret.Reveal(), keys[0][0].Secret.Reveal()) || k[0].Secret.Len() != 32 {
 			t.Errorf("%v, want one and the same key of 32 bytes", k)

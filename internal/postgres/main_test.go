@@ -104,7 +104,7 @@ func (w *world) post(author chat.Person, room chat.RoomID, body string) chat.Cha
 	return c
 }
 
-// raw runs SQL of the test's own, on a connection of its own.
+// raw runs SQL of the test's own.
 func (w *world) raw(sql string, args ...any) {
 	w.Helper()
 	w.conn(func(c *pgx.Conn) {
@@ -125,14 +125,15 @@ func ask[T any](w *world, sql string, args ...any) (v T) {
 	return v
 }
 
+// conn lends one of the node's connections.
 func (w *world) conn(f func(*pgx.Conn)) {
 	w.Helper()
-	c, err := pgx.Connect(w.ctx, w.url)
+	c, err := w.pool.Acquire(w.ctx)
 	if err != nil {
 		w.Fatal(err)
 	}
-	defer c.Close(context.WithoutCancel(w.ctx))
-	f(c)
+	defer c.Release()
+	f(c.Conn())
 }
 
 // waiting polls until n statements of the stores wait for a lock.

@@ -160,6 +160,8 @@ func TestChangeMember_raisesTheEpochAndFillsTheOutboxWhenARightIsLost(t *testing
 	t.Parallel()
 	later := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
 	member := chat.Standing{Role: authz.Member}
+	w := newWorld(t, Options{})
+	ann, bob := w.user("ann"), w.user("bob")
 	for _, c := range []struct {
 		name         string
 		before, next chat.Standing
@@ -178,13 +180,10 @@ func TestChangeMember_raisesTheEpochAndFillsTheOutboxWhenARightIsLost(t *testing
 		{"left as it was", member, member, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, Options{})
-			ann, bob := w.user("ann"), w.user("bob")
 			room := w.room(ann, chat.Open)
 			w.change(room, ann, bob, c.before, "setup")
 			w.raw("DELETE FROM revocations")
-			w.raw("UPDATE rooms SET epoch = 7")
+			w.raw("UPDATE rooms SET epoch = 7 WHERE id = $1", room.UUID)
 
 			out, err := w.Rooms().ChangeMember(w.ctx, ann.ID, room, bob.ID, func(r chat.Room, actor, target chat.Standing) (chat.Standing, string, error) {
 				if r.ID != room || r.Visibility != chat.Open || actor != (chat.Standing{Role: authz.Owner}) || target != c.before {
@@ -201,8 +200,8 @@ func TestChangeMember_raisesTheEpochAndFillsTheOutboxWhenARightIsLost(t *testing
 				epoch = 8
 			}
 			list, err := w.Revocations().Since(w.ctx, time.Minute)
-			if err != nil || (len(list) == 1) != c.lost || ask[int64](w, "SELECT epoch FROM rooms") != epoch {
-				t.Errorf("outbox %+v, epoch %d, error %v", list, ask[int64](w, "SELECT epoch FROM rooms"), err)
+			if got := ask[int64](w, "SELECT epoch FROM rooms WHERE id = $1", room.UUID); err != nil || (len(list) == 1) != c.lost || got != epoch {
+				t.Fatalf("outbox %+v, epoch %d, error %v", list, got, err)
 			}
 			if c.lost && (list[0].Room != room || list[0].User != bob.ID || list[0].Session != (chat.SessionID{}) || list[0].Reason != c.reason) {
 				t.Errorf("entry %+v", list[0])

@@ -155,6 +155,10 @@ func parse(url secret.Text) (*pgxpool.Config, error) {
 	// The stores rely on each statement of a transaction seeing what was committed
 	// before that statement, in particular before the lock in front of it was granted.
 	c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "read committed"
+	// A plan is kept while the tables grow. One that was made when a table was small must
+	// not read all of it for every post a day later; no statement here wants a whole table.
+	c.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
+	c.ConnConfig.RuntimeParams["jit"] = "off" // it pays for long statements; before PostgreSQL 18 the line above set it off
 	return c, nil
 }
 

@@ -24,7 +24,7 @@ var _ session.Store = (*Sessions)(nil)
 const (
 	// live is true of a session s that may be used at the time $1.
 	live = `s.revoked_at IS NULL AND s.idle_ends_at > $1 AND s.ends_at > $1
-		AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = s.user_id AND u.disabled_at IS NOT NULL)`
+		AND (SELECT u.disabled_at FROM users u WHERE u.id = s.user_id) IS NULL`
 
 	sessionColumns = `s.sid, s.user_id, s.created_at, s.authenticated_at, s.last_seen_at, s.idle_ends_at, s.ends_at, s.ip, s.user_agent`
 )

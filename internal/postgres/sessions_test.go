@@ -15,12 +15,14 @@ import (
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/session"
 	"example.com/portcullis/internal/guard/session/sessiontest"
+	"example.com/portcullis/internal/testkit"
 )
 
 func TestSessions_keepTheContract(t *testing.T) {
 	t.Parallel()
+	url := testkit.DatabaseURL(t)
 	sessiontest.Contract(t, func(t *testing.T, now func() time.Time) sessiontest.Fixture {
-		w := newWorld(t, Options{Now: now})
+		w := &world{TB: t, DB: node(t, url, Options{Now: now}), url: url, ctx: t.Context()}
 		return sessiontest.Fixture{
 			Store: w.Sessions(),
 			User: func(t *testing.T) uuid.UUID {
@@ -42,13 +44,13 @@ type login struct {
 
 func (w *world) login(user chat.Person) login {
 	w.Helper()
-	b := make([]byte, 32)
+	b := make([]byte, 64)
 	rand.Read(b)
 	now := w.now().UTC().Truncate(time.Microsecond)
-	l := login{token: base64.RawURLEncoding.EncodeToString(b)}
+	l := login{token: base64.RawURLEncoding.EncodeToString(b[:32])}
 	l.record = session.Record{
 		SID: uuid.New(), User: user.ID.UUID, CreatedAt: now, AuthenticatedAt: now, EndsAt: now.Add(8 * time.Hour),
-		CSRF: b, IP: "192.0.2.7/32", UserAgent: "test",
+		CSRF: b[32:], IP: "192.0.2.7/32", UserAgent: "test",
 	}
 	var err error
 	if l.data, err = session.Encode(l.record); err != nil {

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"go/ast"
+	"go/constant"
 	"go/parser"
 	"go/token"
 	"go/types"
+	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -134,4 +138,58 @@ func TestExec_runsOneStatementOnly(t *testing.T) {
 	if ask[bool](w, "SELECT to_regclass('stacked') IS NOT NULL") {
 		t.Error("the second statement ran")
 	}
+}
+
+// statements evaluates every constant of the type query.
+func statements(t *testing.T) map[string]string {
+	t.Helper()
+	fset := token.NewFileSet()
+	info := types.Info{Defs: map[*ast.Ident]types.Object{}}
+	conf := types.Config{Importer: nothing{}, Error: func(error) {}}
+	_, _ = conf.Check("postgres", fset, slices.Collect(maps.Values(source(t, fset))), &info)
+	found := map[string]string{}
+	for _, o := range info.Defs {
+		if c, ok := o.(*types.Const); ok && types.TypeString(c.Type(), nil) == "postgres.query" {
+			found[c.Name()] = constant.StringVal(c.Val())
+		}
+	}
+	if len(found) < 50 {
+		t.Fatalf("only %d statements found", len(found))
+	}
+	return found
+}
+
+// A statement without an index to go by takes longer every day. With seq scans
+// discouraged, as on every connection of Open, one that is left has no index.
+func TestStatements_areValidAndReadNoWholeTable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	number := regexp.MustCompile(`\$\d+`)
+	w.conn(func(c *pgx.Conn) {
+		if _, err := c.Exec(w.ctx, "SET plan_cache_mode = force_generic_plan"); err != nil {
+			t.Fatal(err)
+		}
+		for name, sql := range statements(t) {
+			args := slices.Compact(slices.Sorted(slices.Values(number.FindAllString(sql, -1))))
+			execute := "EXPLAIN EXECUTE s"
+			if len(args) > 0 {
+				execute += "(" + strings.TrimSuffix(strings.Repeat("NULL,", len(args)), ",") + ")"
+			}
+			if _, err := c.Exec(w.ctx, "PREPARE s AS "+sql); err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			rows, err := c.Query(w.ctx, execute, pgx.QueryExecModeSimpleProtocol)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if text := strings.Join(plan, "\n"); err != nil || len(plan) == 0 || strings.Contains(text, "Seq Scan") && name != "readKeys" { // at most 8 rows
+				t.Errorf("%s reads a whole table, or error %v:\n%s", name, err, text)
+			}
+			if _, err := c.Exec(w.ctx, "DEALLOCATE s"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }

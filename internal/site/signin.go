@@ -17,10 +17,10 @@ import (
 
 // clearSiteData empties what the pages stored in the browser at sign-out: the queue
 // of unsent messages in IndexedDB and the drafts (ASVS 14.3.1). Not "cookies": it
-// clears those of every host of our registrable domain, which are not ours, and our
-// own is removed by Set-Cookie and dead on the server. Not "cache": everything
-// personal is no-store, what is cached are hashed static files, and browsers hold
-// the answer back until the whole cache has been searched.
+// clears those of every host of our registrable domain, which are not ours to clear
+// (measured in Chromium: a sibling's __Host- cookie goes too), while our own is
+// removed by Set-Cookie and dead on the server. Not "cache": everything personal is
+// no-store, and what is cached are static files that the next page needs again.
 const clearSiteData = `"storage"`
 
 // Reasons of ended sessions, as revocations carry them.

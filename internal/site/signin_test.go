@@ -1,7 +1,9 @@
 package site_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -199,5 +201,32 @@ func TestPassword_renewsThisSession(t *testing.T) {
 	wantError(t, copied.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
 	if res := b.send("GET", "/api/rooms", ""); res.Code != http.StatusOK {
 		t.Errorf("own cookie: %d", res.Code)
+	}
+}
+
+// A client that dribbles its body keeps the request open across its own sign-out.
+// Had the session been loaded at the start, the call would still be signed in.
+func TestSignOut_stopsACallWhoseBodyIsStillArriving(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn("ada")
+	slow := *b
+	body, feed := io.Pipe()
+	answer := make(chan *httptest.ResponseRecorder)
+	go func() {
+		answer <- slow.send("POST", "/api/ws-ticket", "{}", func(r *http.Request) { r.Body, r.ContentLength = body, -1 })
+	}()
+	if _, err := feed.Write([]byte(`{"route":`)); err != nil { // returns when the server has read it
+		t.Fatal(err)
+	}
+	if res := b.send("POST", "/api/sign-out", ""); res.Code != http.StatusNoContent {
+		t.Fatal(res.Code)
+	}
+	if _, err := feed.Write([]byte(`"/ws"}`)); err != nil {
+		t.Fatal(err)
+	}
+	must(t, feed.Close())
+	wantError(t, <-answer, http.StatusUnauthorized, "unauthenticated")
+	if len(w.tickets.issued) != 0 {
+		t.Error("a ticket was issued for a session that had ended")
 	}
 }

@@ -3,6 +3,7 @@ package socket
 import (
 	"encoding/binary"
 	"io"
+	"sync"
 	"time"
 
 	"example.com/portcullis/internal/guard/audit"
@@ -64,11 +65,10 @@ const (
 	lingerBytes = 256 << 10
 )
 
-// closeFrame encodes the close frame of a code. Codes without a slug are the peer's
-// own, sent back.
-func closeFrame(code closeCode) []byte {
+// closeFrame encodes a close frame.
+func closeFrame(code closeCode, slug string) []byte {
 	payload := binary.BigEndian.AppendUint16(nil, uint16(code))
-	return appendFrame(nil, opClose, append(payload, slugs[code]...))
+	return appendFrame(nil, opClose, append(payload, slug...))
 }
 
 // close begins the end of the connection, once: the first caller's code is the one
@@ -76,21 +76,26 @@ func closeFrame(code closeCode) []byte {
 // the last thing, and wakes the reader, which does the rest. It never blocks.
 //
 //control:name close
-func (c *conn) close(code closeCode) bool {
+func (c *conn) close(code closeCode) bool { return c.end(code, slugs[code], false) }
+
+// closeAsPeer answers the peer's close with the peer's code, and without a word of
+// ours: what a client sends must not look like a decision of the server.
+func (c *conn) closeAsPeer(code closeCode) bool { return c.end(code, "", true) }
+
+func (c *conn) end(code closeCode, slug string, byPeer bool) bool {
 	c.mu.Lock()
+	defer c.mu.Unlock() // held until the close frame is queued: finish takes it first
 	if state(c.state.Swap(int32(closing))) == closing {
-		c.mu.Unlock()
 		return false
 	}
-	c.cause = code
-	_ = c.net.SetReadDeadline(time.Now()) // wakes the reader; nobody moves it after this
-	c.mu.Unlock()
+	c.cause, c.byPeer = code, byPeer
 	c.cancel()
 	if code == closeGone {
 		c.out.shut(nil)
 	} else {
-		c.out.shut(closeFrame(code))
+		c.out.shut(closeFrame(code, slug))
 	}
+	_ = c.net.SetReadDeadline(time.Now()) // wakes the reader; nobody moves it after this
 	return true
 }
 
@@ -104,7 +109,7 @@ func (c *conn) finish() {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	code := c.cause
+	code, reason := c.cause, closeReason(c.cause, c.byPeer)
 	c.mu.Unlock()
 
 	c.linger(code)
@@ -113,7 +118,7 @@ func (c *conn) finish() {
 	for _, back := range c.back {
 		defer back() // newest first, each whatever becomes of the others
 	}
-	c.recordEnd(code)
+	c.recordEnd(code, reason)
 }
 
 // tooSlow closes a peer whose queue or write deadline is over; false: it was closing.
@@ -125,41 +130,47 @@ func (c *conn) tooSlow() bool {
 	return true
 }
 
-// linger gives the peer closeWait to take the close frame and to answer it. Half
-// closed, the peer sees our end at once and need not wait for its own timeout.
+// linger gives the peer closeWait to take the close frame and to answer it. What it
+// sends meanwhile is read and thrown away: a peer that is stuck in sending does not
+// read. Half closed, it sees our end at once and need not wait for its own timeout.
 func (c *conn) linger(code closeCode) {
 	if code == closeGone {
 		return
 	}
-	c.out.wait() // ends within closeWait: shut has set the write deadline
+	var flush sync.WaitGroup
+	defer flush.Wait()
 	nc := c.out.net
-	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() != nil {
-		return
-	}
+	flush.Go(func() {
+		c.out.wait() // ends within closeWait: shut has set the write deadline
+		if half, ok := nc.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite() // an error means closed
+		}
+	})
 	if nc.SetReadDeadline(time.Now().Add(closeWait)) == nil {
 		_, _ = io.CopyN(io.Discard, nc, lingerBytes)
 	}
 }
 
-func (c *conn) recordEnd(code closeCode) {
+func (c *conn) recordEnd(code closeCode, reason string) {
 	s := c.server
 	s.metrics.connections.WithLabelValues(c.route.name).Dec()
-	s.metrics.closes.WithLabelValues(closeLabel(code)).Inc()
+	s.metrics.closes.WithLabelValues(reason).Inc()
 	name, level := audit.Disconnect, audit.Info
 	if code == closeGone {
 		name, level = audit.AbnormalClose, audit.Warn
 	}
-	s.record(c, name, level, "close", closeReason(code), func(e *audit.Event) {
+	s.record(c, name, level, "close", reason, func(e *audit.Event) {
 		e.CloseCode, e.Took, e.Count = int(code), time.Since(c.opened), c.net.BytesIn()
 	})
 }
 
-func closeReason(code closeCode) string {
-	switch slug := slugs[code]; {
-	case slug != "":
-		return slug
+// closeReason is the end in one word of a fixed list, for events and metrics.
+func closeReason(code closeCode, byPeer bool) string {
+	switch {
+	case byPeer:
+		return "peer"
 	case code == closeGone:
 		return "gone"
 	}
-	return "peer"
+	return slugs[code]
 }

@@ -55,7 +55,6 @@ type conn struct {
 	actor chat.Actor // does not change: a socket is one user's for its life
 
 	state atomic.Int32
-	cause closeCode // set by the one who moved state to closing, read after it
 
 	bucket  *ratelimit.Local // reader only, as are the next four
 	invalid strikes
@@ -64,6 +63,8 @@ type conn struct {
 	alive   time.Time // when the read deadline was last moved
 
 	mu        sync.Mutex
+	cause     closeCode // why it is closing
+	byPeer    bool      // the peer closed it, with a code of its choice
 	session   session.Session
 	nextCheck time.Time // when the session is read again at the latest
 	touched   time.Time // when user activity was last stored

@@ -44,14 +44,14 @@ func (h *hub) register(c *conn) bool {
 
 // unregister forgets c and takes it out of its rooms. Only c's reader calls it.
 func (h *hub) unregister(c *conn) {
-	for _, m := range c.members() {
-		c.depart(m)
-	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	delete(h.all, c)
 	forget(h.sessions, c.actor.Session, c)
 	forget(h.users, c.actor.User, c)
+	h.mu.Unlock()
+	for _, m := range c.members() {
+		c.depart(m)
+	}
 }
 
 func forget[K comparable](m map[K][]*conn, key K, c *conn) {

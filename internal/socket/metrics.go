@@ -2,7 +2,6 @@ package socket
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -12,7 +11,7 @@ import (
 type metrics struct {
 	connections *prometheus.GaugeVec   // route
 	handshakes  *prometheus.CounterVec // route, result: "accepted" or the control that refused
-	closes      *prometheus.CounterVec // code, "peer" for codes of the peer's choice
+	closes      *prometheus.CounterVec // reason: slug of our code, peer, gone
 	commands    *prometheus.CounterVec // type
 	errors      *prometheus.CounterVec // code
 	changes     prometheus.Counter
@@ -28,7 +27,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "connections", Help: "Open sockets."}, []string{"route"}),
 		handshakes:  prometheus.NewCounterVec(counter("handshakes_total", "Handshakes by result: accepted, or the control that refused."), []string{"route", "result"}),
-		closes:      prometheus.NewCounterVec(counter("closes_total", "Closed sockets by code."), []string{"code"}),
+		closes:      prometheus.NewCounterVec(counter("closes_total", "Closed sockets by reason."), []string{"reason"}),
 		commands:    prometheus.NewCounterVec(counter("commands_total", "Valid commands by type."), []string{"type"}),
 		errors:      prometheus.NewCounterVec(counter("errors_total", "Error frames by code."), []string{"code"}),
 		changes:     prometheus.NewCounter(counter("changes_total", "Changes given to local rooms.")),
@@ -42,12 +41,4 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		}
 	}
 	return m, nil
-}
-
-// closeLabel is the code if it is one of ours.
-func closeLabel(code closeCode) string {
-	if slugs[code] == "" && code != closeGone {
-		return "peer"
-	}
-	return strconv.Itoa(int(code))
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -86,7 +85,7 @@ func (c *conn) authenticate() bool {
 		return true
 	case c.is(closing): // revoked or stopping while we looked
 		return false
-	case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+	case err != nil && !timedOut(err):
 		if errors.Is(err, websocket.ErrReadLimit) {
 			why = "too_big"
 		} else {
@@ -142,13 +141,12 @@ func (c *conn) closeFor(err error) {
 		case closeGone:
 			c.close(closeGone)
 		case closeNoStatus:
-			c.close(closeBye)
+			c.closeAsPeer(closeBye)
 		default:
-			c.close(code) // the answer to a close is the same code
+			c.closeAsPeer(code) // the answer to a close is the same code
 		}
 		return
 	}
-	netErr, isNet := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(err, errNotUTF8):
 		s.record(c, audit.ProtocolError, audit.Warn, "frames", "utf8")
@@ -156,7 +154,7 @@ func (c *conn) closeFor(err error) {
 	case errors.Is(err, websocket.ErrReadLimit):
 		s.record(c, audit.MessageTooBig, audit.Warn, "frames", "too_big")
 		c.close(closeTooBig)
-	case isNet && netErr.Timeout():
+	case timedOut(err):
 		if c.close(closeHeartbeat) {
 			s.record(c, audit.HeartbeatLost, audit.Info, "heartbeat", "no_pong")
 		}
@@ -168,6 +166,12 @@ func (c *conn) closeFor(err error) {
 	default:
 		c.close(closeGone)
 	}
+}
+
+// timedOut knows a deadline also in the wrapping that gorilla gives it.
+func timedOut(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
 }
 
 // recordViolation tells the event stream which rule a frame broke.

@@ -70,8 +70,10 @@ func (c *conn) ring() {
 	case s.due <- c:
 	default:
 		c.mu.Lock()
-		c.timer.Reset(jitter(lookAgainAfter))
-		c.mu.Unlock()
+		defer c.mu.Unlock()
+		if !c.is(closing) {
+			c.timer.Reset(jitter(lookAgainAfter))
+		}
 	}
 }
 
@@ -96,18 +98,12 @@ func (c *conn) review() {
 	}
 	ctx, cancel := context.WithTimeout(c.life, lookTimeout)
 	defer cancel()
-	c.mu.Lock()
-	sid, idleEnd := c.session.SID, c.session.IdleEndsAt
-	c.mu.Unlock()
-	live, err := c.server.Sessions.Live(ctx, sid)
-	switch {
-	case err == nil:
-		c.keep(live)
-	case errors.Is(err, session.ErrNone) && !idleEnd.After(c.server.Now()):
-		c.expire(audit.IdleTimeout, "idle_end")
-	default:
+	live, err := c.server.Sessions.Live(ctx, c.actor.Session.UUID)
+	if err != nil {
 		c.lost(err)
+		return
 	}
+	c.keep(live)
 }
 
 // lookAgain is the second look of a connection that was registered a moment ago: a
@@ -140,7 +136,6 @@ func (c *conn) touch(ctx context.Context) bool {
 	s := c.server
 	now := s.Now()
 	c.mu.Lock()
-	sid := c.session.SID
 	due := now.Sub(c.touched) >= min(maxTouchEvery, s.Config.SessionIdle/4)
 	if due {
 		c.touched = now
@@ -149,7 +144,7 @@ func (c *conn) touch(ctx context.Context) bool {
 	if !due {
 		return true
 	}
-	live, err := s.Sessions.Touch(ctx, sid)
+	live, err := s.Sessions.Touch(ctx, c.actor.Session.UUID)
 	switch {
 	case err == nil:
 		c.keep(live)
@@ -178,15 +173,16 @@ func (c *conn) keep(live session.Session) {
 // lost ends a connection whose session is not there any more, or cannot be read.
 func (c *conn) lost(err error) {
 	s := c.server
-	if errors.Is(err, session.ErrNone) {
-		if c.close(closeRevoked) {
-			s.record(c, audit.RevokedClose, audit.Info, "revalidation", "session_gone")
-		}
-		return
-	}
-	if c.close(closeTryLater) {
-		s.Log.Error("session not readable", "conn_id", c.id, "error", err)
-		s.record(c, audit.FailClosed, audit.Critical, "revalidation", "session_store")
+	c.mu.Lock()
+	idle := !c.session.IdleEndsAt.After(s.Now())
+	c.mu.Unlock()
+	switch {
+	case !errors.Is(err, session.ErrNone):
+		c.failClosed("session_store", err)
+	case idle:
+		c.expire(audit.IdleTimeout, "idle_end")
+	case c.close(closeRevoked):
+		s.record(c, audit.RevokedClose, audit.Info, "revalidation", "session_gone")
 	}
 }
 

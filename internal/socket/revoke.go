@@ -58,16 +58,26 @@ func (s *Server) recheckMember(r chat.Revocation) {
 	}
 	go func() {
 		defer s.hub.passes.Done()
-		s.rechecks <- struct{}{}
-		defer func() { <-s.rechecks }()
 		ctx, cancel := context.WithTimeout(s.life, refreshTimeout)
 		defer cancel()
-		if err := s.refresh(ctx, room, r.User, r.Reason); err != nil {
+		err := s.inTurn(ctx, func() error { return s.refresh(ctx, room, r.User, r.Reason) })
+		if err != nil {
 			for _, m := range members {
 				m.conn.failClosed("standing", err)
 			}
 		}
 	}()
+}
+
+// inTurn runs do when fewer than maxRechecks others run, if that is before ctx ends.
+func (s *Server) inTurn(ctx context.Context, do func() error) error {
+	select {
+	case s.rechecks <- struct{}{}:
+		defer func() { <-s.rechecks }()
+		return do()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Refresh reads again who of the local members of a room may receive. The fan-out

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,7 +68,11 @@ type world struct {
 	events   *recorder
 	http     *http.Server
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
+	accepted func(net.Conn) // called with each connection of the server's side
 	stop     func()
+
+	mu      sync.Mutex
+	clients []*client
 }
 
 type worldOption func(*world, *Numbers)
@@ -112,7 +117,11 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	mux.Handle("/ws", w.server.WS())
 	mux.Handle("/ws/auth", w.server.Auth())
 	mux.Handle("/ws/cli", w.server.CLI())
-	w.http = &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	w.http = &http.Server{ConnState: func(nc net.Conn, s http.ConnState) {
+		if s == http.StateNew && w.accepted != nil {
+			w.accepted(nc)
+		}
+	}, Handler: mux, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	w.start()
 	return w
 }
@@ -148,7 +157,14 @@ func (w *world) start() {
 		wg.Wait()
 		w.assertNoResidue()
 	})
-	w.t.Cleanup(w.stop)
+	w.t.Cleanup(func() {
+		w.mu.Lock()
+		for _, c := range w.clients {
+			_ = c.ws.NetConn().Close() // those that a test left open need not be waited for
+		}
+		w.mu.Unlock()
+		w.stop()
+	})
 }
 
 // assertNoResidue checks that no slot, lease, registration, room or ping is left.
@@ -213,7 +229,11 @@ func (w *world) try(r request) (*client, *http.Response, error) {
 	if err != nil {
 		return nil, resp, err
 	}
-	return &client{t: w.t, ws: ws}, resp, nil
+	c := &client{t: w.t, ws: ws}
+	w.mu.Lock()
+	w.clients = append(w.clients, c)
+	w.mu.Unlock()
+	return c, resp, nil
 }
 
 // connect opens a socket and reads hello.
@@ -292,6 +312,42 @@ func (c *client) closed() int {
 	}
 }
 
+// watcher reads a socket to its end, so that its peer is never slow.
+type watcher struct {
+	c    *client
+	done chan struct{}
+	code int
+	mu   sync.Mutex
+	got  []frame
+}
+
+func watch(c *client) *watcher {
+	w := &watcher{c: c, done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		w.code = 1006
+		for {
+			f, err := c.tryRead()
+			if err != nil {
+				if e, ok := errors.AsType[*websocket.CloseError](err); ok {
+					w.code = e.Code
+				}
+				_ = c.ws.Close()
+				return
+			}
+			w.mu.Lock()
+			w.got = append(w.got, f)
+			w.mu.Unlock()
+		}
+	}()
+	return w
+}
+
+// wait returns the close code.
+func (w *watcher) wait() int { <-w.done; return w.code }
+
+func (w *watcher) frames() []frame { w.mu.Lock(); defer w.mu.Unlock(); return slices.Clone(w.got) }
+
 // send sends one command and returns its id.
 func (c *client) send(kind wire.Type, data map[string]any) string {
 	c.t.Helper()
@@ -358,18 +414,27 @@ func (r *recorder) find(name audit.Name) (audit.Event, bool) {
 	return audit.Event{}, false
 }
 
+// has waits for an event: it may come just after what the client sees of it.
 func (r *recorder) has(t testing.TB, name audit.Name, reason string) {
 	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var seen []string
-	for _, e := range r.events {
-		if e.Name == name && e.Reason == reason {
-			return
+	defer func() {
+		if t.Failed() {
+			t.Logf("want event %s(%s), seen: %s", name, reason, strings.Join(seen, " "))
 		}
-		seen = append(seen, fmt.Sprintf("%s(%s)", e.Name, e.Reason))
-	}
-	t.Errorf("no event %s(%s); seen: %s", name, reason, strings.Join(seen, " "))
+	}()
+	testkit.Eventually(t, testWait, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		seen = nil
+		for _, e := range r.events {
+			if e.Name == name && e.Reason == reason {
+				return true
+			}
+			seen = append(seen, fmt.Sprintf("%s(%s)", e.Name, e.Reason))
+		}
+		return false
+	})
 }
 
 type fakeHost struct{ err error }
@@ -413,6 +478,8 @@ type fakeLeases struct {
 	mu   sync.Mutex
 	err  error
 	held map[string]uuid.UUID
+
+	renewed []int // size of each call
 }
 
 func (l *fakeLeases) Acquire(_ context.Context, user uuid.UUID, conn string, limit int) (bool, error) {
@@ -431,7 +498,12 @@ func (l *fakeLeases) Acquire(_ context.Context, user uuid.UUID, conn string, lim
 	return true, l.err
 }
 
-func (l *fakeLeases) Renew(context.Context, []admission.Lease) error { return nil }
+func (l *fakeLeases) Renew(_ context.Context, held []admission.Lease) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.renewed = append(l.renewed, len(held))
+	return nil
+}
 
 func (l *fakeLeases) Release(_ context.Context, _ uuid.UUID, conn string) error {
 	l.mu.Lock()
@@ -551,6 +623,7 @@ type fakeFeed struct {
 	mu        sync.Mutex
 	err       error
 	following map[chat.RoomID]int
+	presence  bool // every connection is the first and the last
 }
 
 func (f *fakeFeed) Follow(_ context.Context, room chat.RoomID) (chat.Head, error) {
@@ -574,11 +647,11 @@ func (f *fakeFeed) Unfollow(room chat.RoomID) {
 func (f *fakeFeed) count() int { f.mu.Lock(); defer f.mu.Unlock(); return len(f.following) }
 
 func (f *fakeFeed) Enter(context.Context, chat.RoomID, chat.UserID, string) (bool, error) {
-	return false, nil
+	return f.presence, nil
 }
 
 func (f *fakeFeed) Leave(context.Context, chat.RoomID, chat.UserID, string) (bool, error) {
-	return false, nil
+	return f.presence, nil
 }
 
 func (f *fakeFeed) Signal(_ context.Context, s chat.Signal) { f.w.server.Signal(s) }

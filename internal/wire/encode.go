@@ -37,7 +37,7 @@ type Limits struct {
 
 // AckData is the answer to a command that is done. Set only what the command
 // answers with: room.join HeadSeq and Role; message.send MessageID and Seq;
-// message.edit, message.delete and reactions Seq (0: nothing changed); others nothing.
+// message.edit, message.delete and reactions Seq; others nothing.
 type AckData struct {
 	MessageID chat.MessageID
 	Seq       int64

@@ -40,8 +40,9 @@ import (
 const (
 	// Subprotocol is what client and server agree on in the handshake.
 	Subprotocol = "portcullis.v1.json"
-	// MaxFrame is the largest frame in bytes, either way: four times the longest
-	// body in bytes, and what clients and proxies commonly allow.
+	// MaxFrame is the largest frame of a client in bytes: four times the longest body,
+	// and what clients and proxies commonly allow. A message with very many reactions
+	// makes a larger event.
 	MaxFrame = 65536
 	// MaxDepth is the deepest nesting; the deepest command has 2, the rest is room for answers.
 	MaxDepth = 8

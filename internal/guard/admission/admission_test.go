@@ -136,6 +136,7 @@ func TestLeases(t *testing.T) {
 				{"asking again takes no second place", again},
 				{"release gives the place back", release},
 				{"a crashed node's places come back after the time to live", crash},
+				{"a crashed node's place comes back although another node renews its own", partly},
 				{"renewal keeps a place beyond the time to live", renew},
 				{"renewal puts back what redis lost", lost},
 				{"no place for max zero, nobody or no connection", none},
@@ -260,18 +261,36 @@ func none(t *testing.T, u under) {
 	}
 }
 
-func expires(t *testing.T, u under) {
+func partly(t *testing.T, u under) {
 	user := uuid.New()
-	u.acquire(t, 0, user, "1", 5)
-	if err := u.nodes[0].Renew(t.Context(), []admission.Lease{{user, "1"}}); err != nil {
+	u.acquire(t, 0, user, "crashed", 2)
+	u.acquire(t, 1, user, "alive", 2)
+	for range 5 {
+		u.advance(ttl / 4)
+		if err := u.nodes[1].Renew(t.Context(), []admission.Lease{{user, "alive"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u.count(t, user, 1)
+	if !u.acquire(t, 1, user, "new", 2) || u.acquire(t, 1, user, "one too many", 2) {
+		t.Error("the place of the crashed node did not come back, or another with it")
+	}
+}
+
+func expires(t *testing.T, u under) {
+	acquired, renewed := uuid.New(), uuid.New()
+	u.acquire(t, 0, acquired, "1", 5)
+	if err := u.nodes[0].Renew(t.Context(), []admission.Lease{{renewed, "1"}}); err != nil {
 		t.Fatal(err)
 	}
-	keys, err := u.client.Keys(t.Context(), "*lease:"+user.String()).Result()
-	if err != nil || len(keys) != 1 {
-		t.Fatalf("keys %q, %v", keys, err)
-	}
-	if left, err := u.client.PTTL(t.Context(), keys[0]).Result(); err != nil || left <= 0 || left > ttl {
-		t.Errorf("the key lives for %v, %v", left, err)
+	for _, user := range []uuid.UUID{acquired, renewed} {
+		keys, err := u.client.Keys(t.Context(), "*lease:"+user.String()).Result()
+		if err != nil || len(keys) != 1 {
+			t.Fatalf("keys %q, %v", keys, err)
+		}
+		if left, err := u.client.PTTL(t.Context(), keys[0]).Result(); err != nil || left <= 0 || left > ttl {
+			t.Errorf("the key lives for %v, %v", left, err)
+		}
 	}
 }
 

@@ -179,9 +179,24 @@ func TestFallback_isStricterAndSaysSoWhenPrimaryFails(t *testing.T) {
 		if len(reports) != 3 {
 			t.Errorf("%d reports in 21 s, want one every 10 s", len(reports))
 		}
-		primary.err = nil
+		slow := []ratelimit.Bucket{user("slow", ratelimit.Limit{Rate: 1, Burst: 8})}
+		n := 0
+		for range 42 { // 2 at once and one every 4 s
+			r, err := s.Take(t.Context(), slow, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Allowed {
+				n++
+			}
+			time.Sleep(time.Second)
+		}
+		if n != 2+10 {
+			t.Errorf("down: %d allowed in 41 s, want 12: a quarter of the burst and of the rate", n)
+		}
+		primary.err, reports = nil, nil
 		time.Sleep(time.Second)
-		if n := allowed("healthy again", 1); n != 20 || len(reports) != 3 {
+		if n := allowed("healthy again", 1); n != 20 || len(reports) != 0 {
 			t.Errorf("healthy again: %d allowed, %d reports", n, len(reports))
 		}
 	})

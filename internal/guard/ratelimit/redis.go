@@ -11,10 +11,9 @@ import (
 )
 
 // takeScript is decide over several keys, all or nothing, in whole microseconds. It uses
-// only what Redis 7.0 and its in-process stand-in share. A number goes through format,
-// as Lua would write it with 14 digits and the time has 16. A bucket that is spent for
-// longer than it takes to fill can only come from a clock that was set back, or from a
-// limit that was lowered: it counts as just spent, or it would lock its user out.
+// only what Redis 7.0 and its in-process stand-in share. A bucket that is spent for longer
+// than it takes to fill can only come from a clock that was set back, or from a limit that
+// was lowered: it counts as just spent, or it would lock its user out.
 //
 // ARGV: cost, then interval and burst of each key. Reply: {allowed, number of the bucket
 // that takes longest, microseconds to wait}.
@@ -29,7 +28,7 @@ for i, key in ipairs(KEYS) do
   local full = tonumber(redis.call('GET', key) or '0')
   if full > now + size then
     full = now + size
-    redis.call('SET', key, string.format('%.0f', full), 'PX', math.ceil(size / 1000))
+    redis.call('SET', key, full, 'PX', math.ceil(size / 1000))
   end
   next[i] = math.max(full, now) + cost * interval
   local wait = next[i] - (now + size)
@@ -38,7 +37,7 @@ end
 if by > 0 then return {0, by, longest} end
 for i, key in ipairs(KEYS) do
   local ms = math.ceil((next[i] - now) / 1000)
-  redis.call('SET', key, string.format('%.0f', next[i]), 'PX', math.max(ms, 1))
+  redis.call('SET', key, next[i], 'PX', math.max(ms, 1))
 end
 return {1, 0, 0}
 `

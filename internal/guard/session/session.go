@@ -92,25 +92,29 @@ func New(o Options, s Store) (*Manager, error) {
 	case o.Lifetime < time.Second || o.Lifetime > maxLifetime:
 		return nil, fmt.Errorf("session: lifetime %v is not between 1s and %v", o.Lifetime, maxLifetime)
 	}
-	m := &Manager{scs: scs.New(), store: s, idle: o.Idle, lifetime: o.Lifetime, now: o.Now, unavailable: o.Unavailable}
+	m := &Manager{store: s, idle: o.Idle, lifetime: o.Lifetime, now: o.Now, unavailable: o.Unavailable}
 	if m.now == nil {
 		m.now = time.Now
 	}
 	if m.unavailable == nil {
 		m.unavailable = unavailable
 	}
-	m.scs.Store = bridge{s, m}
-	m.scs.Codec = codec{}
-	m.scs.IdleTimeout = o.Idle
-	m.scs.Lifetime = o.Lifetime
-	m.scs.HashTokenInStore = false // the Store hashes, also where scs is not involved: Peek
-	m.scs.Cookie = scs.SessionCookie{
-		Name:     CookieName,
-		Path:     "/",
-		Secure:   true,
-		HttpOnly: true,
-		SameSite: http.SameSiteLaxMode,
-		Persist:  true,
+	// Not scs.New, which starts a goroutine that nobody can stop. What it would set is set
+	// here, but for a context key per manager: a request has one Manager.
+	m.scs = &scs.SessionManager{
+		Store:            bridge{s, m},
+		Codec:            codec{},
+		IdleTimeout:      o.Idle,
+		Lifetime:         o.Lifetime,
+		HashTokenInStore: false, // the Store hashes, also where scs is not involved: Peek
+		Cookie: scs.SessionCookie{
+			Name:     CookieName,
+			Path:     "/",
+			Secure:   true,
+			HttpOnly: true,
+			SameSite: http.SameSiteLaxMode,
+			Persist:  true,
+		},
 	}
 	return m, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/portcullis/internal/guard/session"
@@ -326,6 +327,27 @@ func TestWrap_endsSessionAtIdleAndAbsoluteEnd(t *testing.T) {
 	token, _ = e.signIn("")
 	e.clock.Advance(idle)
 	e.dead(token)
+}
+
+// The library counts a new lifetime at every renewal; the cookie must not show that.
+func TestRenew_doesNotLetCookieOutliveSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := session.New(session.Options{Idle: lifetime, Lifetime: lifetime}, sessiontest.NewMemory(time.Now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &env{T: t, m: m, user: uuid.New()}
+		token, _ := e.signIn("")
+		time.Sleep(lifetime - time.Minute)
+		res, _ := e.do(token, func(_ http.ResponseWriter, r *http.Request) {
+			if err := e.m.Renew(r.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		if c := res.Cookies(); len(c) != 1 || c[0].MaxAge < 59 || c[0].MaxAge > 61 {
+			t.Errorf("cookies %v, want one for the last minute", c)
+		}
+	})
 }
 
 func TestWrap_endsAnonymousSessionWithinAnHour(t *testing.T) {

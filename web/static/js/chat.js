@@ -27,10 +27,18 @@ import { effect } from './state/signal.js';
 const PAGE = 50;
 /** Rooms joined at once after hello, and the pause between further ones: the server counts joins as commands. */
 const AT_ONCE = 8, PAUSE_MS = 1000;
-/** How often the list of rooms is read again while somebody looks: a new direct room is not announced. */
-const ROOMS_EVERY_MS = 60_000;
+/**
+ * How often the rooms are read again, since nobody announces a new direct room.
+ * Only while somebody uses the page: each call counts as use of the session, and a
+ * page that calls by itself would keep an abandoned session alive for ever.
+ */
+const LOOK_EVERY_MS = 60_000;
+/** A read marker is a command like any other: at most one in this time for a room. */
+const MARK_EVERY_MS = 600;
 /** A page that was out of sight this long asks whether the link still lives. */
 const ASLEEP_MS = 30_000;
+
+const STOPPED = 'Nothing more is tried until you choose Connect.';
 
 const page = byID('chat');
 const me = { id: document.body.dataset.userId ?? '', username: page.dataset.username ?? '', display_name: page.dataset.displayName ?? '' };
@@ -47,10 +55,10 @@ const socket = new Socket({
   onState(state) {
     if (ended) return;
     if (state.name !== 'live') outbox.down();
-    if (state.name === 'stopped') store.notice.value = `${state.words} Nothing more is tried until you choose Connect.`;
-    if (state.name === 'live') { outbox.up(); if (store.notice.value.endsWith('Connect.')) store.notice.value = ''; }
+    if (state.name === 'stopped') store.notice.value = `${state.words} ${STOPPED}`;
+    if (state.name === 'live') { outbox.up(); if (store.notice.value.endsWith(STOPPED)) store.notice.value = ''; }
     store.link.value = state;
-    if (state.name === 'signed-out') void end(state.words, true);
+    if (state.name === 'signed-out') void end(state.words);
   },
   onTraffic: (t) => store.traffic(t),
 });
@@ -71,6 +79,7 @@ async function resume(hello) {
   if (hello.user.id !== me.id) return socket.end('signed-out', 'Somebody else signed in on this browser.');
   store.socket.value = { conn: hello.conn_id, ends: Date.parse(hello.session_ends_at), perMinute: hello.messages_per_minute };
   await readRooms();
+  outbox.only((id) => store.rooms.value.has(id));
   const mine = [...store.rooms.value.values()].filter((r) => r.role).map((r) => r.id), here = store.current.value;
   if (mine.includes(here)) await join(here);
   void joinAll(mine.filter((id) => id !== here).slice(0, hello.rooms_per_connection - 1));
@@ -97,7 +106,7 @@ async function join(id) {
   } catch (err) {
     if (!(err instanceof Refused)) throw err;
     if (err.code === 'denied') return forget(id, '');
-    if (!meaning(err.code).again) throw err;
+    if (!meaning(err.code).again) return report(err);
     await new Promise((r) => setTimeout(r, Math.max(err.retry, 500)));
     return join(id);
   }
@@ -112,25 +121,18 @@ const gaps = new Map();
 /** @param {Frame} f */
 function onFrame(f) {
   if (f.type === 'room.removed') return forget(f.room_id, removal(f.reason));
-  if (f.type === 'notice') { if (Object.hasOwn(NOTICES, f.slug)) store.notice.value = NOTICES[f.slug]; return; }
+  if (f.type === 'notice') return; // "restarting" is all there is, and the close code says it too
   if ('room_id' in f && !store.rooms.value.has(f.room_id)) return;
-  if (store.apply(f) === 'gap') return void mendGap(/** @type {import('./protocol/frames.js').Change} */ (f).room_id);
+  if (store.apply(f) === 'gap') return mendGap(/** @type {import('./protocol/frames.js').Change} */ (f));
   if (f.type === 'message.new' && f.message.author.id === me.id) outbox.settle(f.message.client_id);
 }
 
-/** @type {Readonly<Record<string, string>>} */
-const NOTICES = { restarting: 'The server restarts. This page connects again by itself.' };
-
-/** Something between was missed: asks for it once; if that does not help, starts from what there is. @param {string} id */
-async function mendGap(id) {
-  const head = store.timeline(id).head;
-  if (gaps.get(id) === head) {
-    gaps.delete(id);
-    await readRooms().catch(() => {});
-    return store.restart(id, store.rooms.value.get(id)?.head_seq ?? head);
-  }
-  gaps.set(id, head);
-  await join(id).catch(() => {});
+/** Something between was missed: asks for it once; if that does not help, starts from what there is. @param {import('./protocol/frames.js').Change} c */
+function mendGap({ room_id, seq }) {
+  const { head } = store.timeline(room_id);
+  if (gaps.get(room_id) === head) return store.restart(room_id, seq);
+  gaps.set(room_id, head);
+  join(room_id).catch(() => {}); // a link that is gone joins everything again
 }
 
 /** Forgets a room that is not ours any more: on the page, in memory, in the queue. @param {string} id @param {string} words */
@@ -145,7 +147,7 @@ function forget(id, words) {
 }
 
 async function readRooms() {
-  const list = listOf(await api.read('/api/rooms'), 'rooms', readRoom);
+  const list = listOf(await api.call('GET', '/api/rooms'), 'rooms', readRoom);
   for (const id of store.setRooms(list)) forget(id, removal(''));
   return list;
 }
@@ -173,7 +175,7 @@ async function open(id, push = true) {
 async function readMembers(id) {
   if (!store.rooms.value.get(id)?.role) return;
   try {
-    const list = listOf(await api.read(`/api/rooms/${id}/members`), 'members', member);
+    const list = listOf(await api.call('GET', `/api/rooms/${id}/members`), 'members', member);
     if (id !== store.current.value) return;
     for (const m of list) if (m.online) store.online.value.add(m.user.id); else store.online.value.delete(m.user.id);
     store.online.touch();
@@ -211,43 +213,31 @@ async function enter(answer) {
   if (socket.live) await join(r.id).catch(report);
 }
 
-/** @param {number} by @param {boolean} unread */
-function step(by, unread) {
-  const all = [...document.querySelectorAll('#rooms li a')].map((a) => /** @type {HTMLElement} */ (a).dataset.id ?? '');
-  const fit = all.filter((id) => id === store.current.value || !unread || (store.rooms.value.get(id) && store.unread(/** @type {any} */ (store.rooms.value.get(id))).count > 0));
-  const id = fit[(fit.indexOf(store.current.value) + by + fit.length) % fit.length];
-  if (id) void open(id);
-}
-
-/** @type {Map<string, number>} room → the newest seq told */
-const told = new Map();
-/** @type {ReturnType<typeof setTimeout> | undefined} */
-let marking;
+/** Rooms whose read marker is about to be sent. @type {Set<string>} */
+const marking = new Set();
 /** The newest message is on the screen. */
 function read() {
-  const id = store.current.value, r = store.room;
-  if (!r?.role) return;
-  const { head, loaded } = store.timeline(id);
-  if (!loaded || head <= r.read_seq) return;
-  store.read(id, head);
-  clearTimeout(marking);
-  marking = setTimeout(() => {
-    if (!socket.live || (told.get(id) ?? 0) >= head) return;
-    told.set(id, head);
-    socket.request('read.mark', { room_id: id, seq: head }).catch(() => told.delete(id));
-  }, 400);
+  const id = store.current.value, t = store.timeline(id), r = store.room;
+  if (!r?.role || !t.loaded || t.head <= r.read_seq) return;
+  store.read(id, t.head);
+  if (marking.has(id)) return;
+  marking.add(id);
+  setTimeout(() => {
+    marking.delete(id);
+    const seq = store.rooms.value.get(id)?.read_seq;
+    // A mark that is lost shows as unread in the next list of rooms, and is sent again.
+    if (seq && socket.live) socket.request('read.mark', { room_id: id, seq }).catch(() => {});
+  }, MARK_EVERY_MS);
 }
 
 /**
  * The session is over: everything of it leaves this page and this browser, and the
  * other tabs are told.
- * @param {string} words @param {boolean} tell
+ * @param {string} words
  */
-async function end(words, tell) {
+async function end(words) {
   if (ended) return;
-  ended = true;
-  if (tell) tabs.postMessage({ type: 'signed-out', user: me.id });
-  socket.end('signed-out', words);
+  leave(words);
   store.link.value = socket.state;
   const unsent = outbox.size;
   store.rooms.value = new Map();
@@ -256,19 +246,31 @@ async function end(words, tell) {
   await outbox.wipe();
 }
 
-tabs.onmessage = (e) => { if (e.data?.type === 'signed-out' && e.data.user === me.id) void end('You signed out in another tab, or your session was ended.', false); };
+/** Lets go of the connection and tells the other tabs. @param {string} words */
+function leave(words) {
+  ended = true;
+  tabs.postMessage({ type: 'signed-out', user: me.id });
+  socket.end('signed-out', words);
+}
+
+// Another tab's word is a reason to ask the server: that tab may speak of a session before this one.
+tabs.onmessage = async (e) => {
+  if (ended || e.data?.type !== 'signed-out' || e.data.user !== me.id) return;
+  const s = /** @type {any} */ (await api.call('GET', '/api/session').catch(() => null));
+  if (s?.user?.id !== me.id) void end('You signed out in another tab, or your session was ended.');
+};
 
 // The page, from here on.
 mountDialogs();
 const waiting = () => outbox.waiting;
 mountPill(store, { waiting, dial: () => socket.now() });
-mountRooms(store, (id) => void open(id));
+const step = mountRooms(store, (id) => void open(id));
 mountDetails(store, { protocol: () => socket.protocol, buffered: () => socket.buffered, waiting });
 const timeline = mountTimeline(store, {
   pending: (id) => outbox.of(id),
   async older(id) {
     const t = store.timeline(id), before = t.oldest;
-    const list = listOf(await api.read(`/api/rooms/${id}/messages?before_seq=${before}&limit=${PAGE}`), 'messages', message);
+    const list = listOf(await api.call('GET', `/api/rooms/${id}/messages?before_seq=${before}&limit=${PAGE}`), 'messages', message);
     const first = !t.loaded, r = store.rooms.value.get(id);
     t.prepend(list, PAGE);
     if (first && r && t.head > r.read_seq && !t.away && r.read_seq > 0) store.markAway(id, r.read_seq);
@@ -323,7 +325,7 @@ mountMembers(store, {
 mountAsk('new-room', 'open-new-room', (form) => outcome(api.call('POST', '/api/rooms', { title: String(form.get('title')).trim(), visibility: form.get('visibility') }).then(enter)));
 mountAsk('direct-dialog', 'open-direct', (form) => direct(String(form.get('username')).trim()));
 const search = mountSearch(store,
-  async (q) => listOf(await api.read(`/api/rooms/${store.current.value}/search?q=${encodeURIComponent(q)}&limit=${PAGE}`), 'messages', message),
+  async (q) => listOf(await api.call('GET', `/api/rooms/${store.current.value}/search?q=${encodeURIComponent(q)}&limit=${PAGE}`), 'messages', message),
   async (m) => { if (!(await timeline.reveal(m.seq))) store.notice.value = 'That message is too far back to show here.'; });
 mountShortcuts({ switcher: mountSwitcher(store, (id) => void open(id), (username) => void tryDirect(username)), search, step, idle: () => timeline.toEnd() });
 
@@ -337,8 +339,9 @@ effect(() => { notice.hidden = store.notice.value === ''; text(noticeText, store
 byID('notice-close').addEventListener('click', () => { store.notice.value = ''; });
 byID('to-rooms').addEventListener('click', () => { page.dataset.view = 'rooms'; byID('open-switcher').focus(); });
 
-for (const form of document.querySelectorAll('form[data-sign-out]')) form.addEventListener('submit', () => void end('You signed out.', true));
-addEventListener('online', () => { if (!ended) socket.redial(); });
+// The form goes its own way, so it has to stay in the page. The queue is gone before the next page comes.
+for (const form of document.querySelectorAll('form[data-sign-out]')) form.addEventListener('submit', () => { leave(''); void outbox.wipe(); });
+addEventListener('online', () => { if (!ended && !socket.live) socket.redial(); });
 addEventListener('offline', () => { if (!ended) socket.offline(); });
 addEventListener('popstate', () => void open(location.pathname.split('/')[2] ?? '', false));
 addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); });
@@ -346,14 +349,19 @@ let hiddenAt = 0;
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) { hiddenAt = Date.now(); return; }
   if (ended || Date.now() - hiddenAt < ASLEEP_MS) return;
-  void readRooms().catch(report);
+  look().catch(report);
   const r = store.room;
   if (socket.live && r?.role) socket.request('read.mark', { room_id: r.id, seq: r.read_seq }, { within: 5000 }).catch(() => {});
 });
-setInterval(() => { if (!ended && !document.hidden && socket.live) void readRooms().then(() => joinNew()).catch(() => {}); }, ROOMS_EVERY_MS);
+let used = 0;
+for (const event of ['keydown', 'pointerdown']) addEventListener(event, () => { used = Date.now(); }, { passive: true, capture: true });
+setInterval(() => { if (socket.live && Date.now() - used < LOOK_EVERY_MS) look().catch(() => {}); }, LOOK_EVERY_MS);
 
-/** Follows rooms that appeared in the list since the last look. */
-async function joinNew() {
+/** Reads the rooms and the session's end again, and follows rooms that are new. */
+async function look() {
+  await readRooms();
+  const { session } = /** @type {any} */ (await api.call('GET', '/api/session'));
+  if (session && store.socket.value) store.socket.value = { ...store.socket.value, ends: Math.min(Date.parse(session.idle_ends_at), Date.parse(session.ends_at)) };
   await joinAll([...store.rooms.value.values()].filter((r) => r.role && !store.follows(r.id)).map((r) => r.id));
 }
 

@@ -40,9 +40,6 @@ export class Api {
     }
   }
 
-  /** @param {string} path */
-  read(path) { return this.call('GET', path); }
-
   /** @param {string} method @param {string} path @param {unknown} body */
   async #once(method, path, body) {
     /** @type {Record<string, string>} */

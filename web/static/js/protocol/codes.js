@@ -8,7 +8,7 @@
  * @typedef {{retry: 'now'|'ticket'|'backoff'|'long'|'sign-in'|'no', words: string}} Close
  * @type {Readonly<Record<number, Close>>}
  */
-export const CLOSE = Object.freeze({
+export const CLOSE = {
   1000: { retry: 'no', words: 'The server said goodbye.' }, // bye
   1001: { retry: 'backoff', words: 'The server is going away.' }, // going_away
   1002: { retry: 'no', words: 'This page broke the protocol.' }, // protocol_error
@@ -21,8 +21,8 @@ export const CLOSE = Object.freeze({
   1012: { retry: 'backoff', words: 'The server restarts.' }, // restart
   1013: { retry: 'long', words: 'The server is overloaded.' }, // try_later
   4401: { retry: 'ticket', words: 'The ticket was too old.' }, // auth_required
-  4402: { retry: 'sign-in', words: 'Your session ended: it was not used for too long, or it reached its end.' }, // session_expired
-  4403: { retry: 'sign-in', words: 'Your session was ended: by signing out, by a new password, or by an administrator.' }, // session_revoked
+  4402: { retry: 'sign-in', words: 'Your session ended: it was too old, or not used for too long.' }, // session_expired
+  4403: { retry: 'sign-in', words: 'Your session was ended: by signing out, a new password, or an administrator.' }, // session_revoked
   4406: { retry: 'no', words: 'You lost access to this server.' }, // authz_changed
   4408: { retry: 'no', words: 'The connection was not used for a while.' }, // idle
   4409: { retry: 'no', words: 'You have too many connections open; a newer one took this place.' }, // replaced
@@ -32,21 +32,21 @@ export const CLOSE = Object.freeze({
   4430: { retry: 'backoff', words: 'This browser could not keep up.' }, // slow_consumer
   4431: { retry: 'now', words: 'The connection went silent.' }, // heartbeat
   4440: { retry: 'no', words: 'The server ended the tunnel.' }, // tunnel_policy
-});
+};
 
 /**
  * The verdict on a close code. What nobody told us about is tried again, slowly.
  * @param {number} code
  * @returns {Close}
  */
-export const verdict = (code) => (Object.hasOwn(CLOSE, code) ? CLOSE[code] : { retry: 'long', words: `The connection was closed with code ${code}.` });
+export const verdict = (code) => CLOSE[code] ?? { retry: 'long', words: `The connection was closed with code ${code}.` };
 
 /**
  * What the code of an error frame means to the person who caused it. again: trying
  * the same thing again later can help. What is not here was refused, and that is all.
  * @type {Readonly<Record<string, {words: string, again: boolean}>>}
  */
-export const ERRORS = Object.freeze({
+export const ERRORS = {
   bad_json: { words: 'the server could not read it', again: false },
   bad_schema: { words: 'it holds something that the server does not take', again: false },
   unknown_type: { words: 'the server does not know this action', again: false },
@@ -59,7 +59,7 @@ export const ERRORS = Object.freeze({
   quota: { words: 'you reached a limit', again: false },
   busy: { words: 'the server is busy', again: true },
   internal: { words: 'something broke on the server', again: true },
-});
+};
 
 /** @param {string} code */
 export const meaning = (code) => (Object.hasOwn(ERRORS, code) ? ERRORS[code] : { words: 'it was refused', again: false });

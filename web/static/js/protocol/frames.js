@@ -28,9 +28,6 @@ const FORBIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\
 /** Characters as the server counts them: code points, not UTF-16 units. @param {string} s */
 export const characters = (s) => { let n = 0; for (const _ of s) n++; return n; };
 
-/** @param {string} s */
-export const isID = (s) => ID.test(s);
-
 /**
  * Why the server would refuse body, in words; empty if it would not.
  * @param {string} body
@@ -45,11 +42,8 @@ export function bodyProblem(body) {
 /** @param {string} id @param {string} type @param {Record<string, unknown>} data */
 export const encode = (id, type, data) => JSON.stringify({ v: 1, id, type, data });
 
-/** A frame that is not what the protocol says. It holds the place, never the value. */
-export class Malformed extends Error {}
-
-/** @param {unknown} ok @param {string} place @returns {asserts ok} */
-function must(ok, place) { if (!ok) throw new Malformed(place); }
+/** Refuses what the protocol does not say. The error tells the place, never the value. @param {unknown} ok @param {string} place @returns {asserts ok} */
+function must(ok, place) { if (!ok) throw new TypeError(place); }
 
 /** @typedef {Record<string, unknown>} Raw */
 /** @param {unknown} v @param {string} place */
@@ -62,6 +56,8 @@ const optional = (o, k) => (Object.hasOwn(o, k) && o[k] !== null ? string(o, k) 
 const id = (o, k) => { const v = string(o, k); must(ID.test(v), k); return v; };
 /** @param {Raw} o @param {string} k */
 const number = (o, k) => { const v = Object.hasOwn(o, k) ? o[k] : undefined; must(Number.isSafeInteger(v) && /** @type {number} */ (v) >= 0, k); return /** @type {number} */ (v); };
+/** @param {Raw} o @param {string} k */
+const count = (o, k) => (Object.hasOwn(o, k) ? number(o, k) : 0);
 /** @template T @param {Raw} o @param {string} k @param {(v: unknown) => T} each */
 const list = (o, k, each) => { const v = Object.hasOwn(o, k) ? (o[k] ?? []) : []; must(Array.isArray(v), k); return v.map(each); };
 
@@ -81,6 +77,9 @@ export function message(v) {
   };
 }
 
+/** @param {string} text @returns {unknown} */
+const parse = (text) => { try { return JSON.parse(text); } catch { return undefined; } };
+
 /** @param {Raw} f @returns {Hello} */
 function hello(f) {
   const d = object(f.data, 'data'), l = object(d.limits, 'limits');
@@ -93,7 +92,7 @@ function hello(f) {
 /** @param {Raw} f @returns {Ack} */
 function ack(f) {
   const d = object(f.data, 'data');
-  return { message_id: optional(d, 'message_id'), seq: 'seq' in d ? number(d, 'seq') : 0, head_seq: 'head_seq' in d ? number(d, 'head_seq') : 0, role: optional(d, 'role') };
+  return { message_id: optional(d, 'message_id'), seq: count(d, 'seq'), head_seq: count(d, 'head_seq'), role: optional(d, 'role') };
 }
 
 /**
@@ -101,12 +100,10 @@ function ack(f) {
  * newer server may say more.
  * @param {string} text
  * @returns {Frame | null}
- * @throws {Malformed}
+ * @throws {TypeError} its message is the place in the frame that is wrong
  */
 export function decode(text) {
-  let raw;
-  try { raw = JSON.parse(text); } catch { throw new Malformed('json'); }
-  const f = object(raw, 'frame');
+  const f = object(parse(text), 'frame');
   must(f.v === 1, 'v');
   const type = string(f, 'type');
   switch (type) {
@@ -139,8 +136,8 @@ export function decode(text) {
 export function room(v) {
   const o = object(v, 'room');
   return {
-    id: id(o, 'id'), title: optional(o, 'title'), visibility: string(o, 'visibility'), head_seq: number(o, 'head_seq'), read_seq: 'read_seq' in o ? number(o, 'read_seq') : 0,
-    role: optional(o, 'role'), members: 'members' in o ? number(o, 'members') : 0, peer: o.peer ? person(o.peer) : null,
+    id: id(o, 'id'), title: optional(o, 'title'), visibility: string(o, 'visibility'), head_seq: number(o, 'head_seq'), read_seq: count(o, 'read_seq'),
+    role: optional(o, 'role'), members: count(o, 'members'), peer: o.peer ? person(o.peer) : null,
   };
 }
 

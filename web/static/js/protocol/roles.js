@@ -5,7 +5,7 @@
  * @typedef {'reader'|'member'|'moderator'|'owner'} Role
  */
 const RANK = { reader: 1, member: 2, moderator: 3, owner: 4 };
-const LEAST = { read: 1, send: 2, react: 2, delete_any: 3, invite: 3, mute: 3, remove: 3, ban: 3, change_role: 4 };
+const LEAST = { send: 2, react: 2, delete_any: 3, invite: 3, mute: 3, remove: 3, ban: 3, change_role: 4 };
 
 /** @param {string} role */
 export const rank = (role) => (Object.hasOwn(RANK, role) ? RANK[/** @type {Role} */ (role)] : 0);

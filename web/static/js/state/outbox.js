@@ -94,6 +94,8 @@ export class Outbox {
   discard(id) { this.#remove((p) => p.id === id); }
   /** The room is gone, and with it what was meant for it. @param {string} room */
   dropRoom(room) { this.#remove((p) => p.room === room); }
+  /** Forgets what is meant for rooms that do not fit. @param {(room: string) => boolean} fits */
+  only(fits) { this.#remove((p) => !fits(p.room)); }
   /** Its message.new came: the message is in the timeline now. @param {string} id */
   settle(id) { this.#remove((p) => p.id === id); }
 

@@ -26,7 +26,8 @@ export class Store {
   /** @type {Signal<Map<string, {person: Person, until: number}>>} room + user → typing */ typing = new Signal(new Map());
   /** @type {Signal<LinkState>} */ link = new Signal(/** @type {LinkState} */ ({ name: 'connecting', words: '', at: 0 }));
   /** @type {Signal<{conn: string, ends: number, perMinute: number} | null>} */ socket = new Signal(/** @type {any} */ (null));
-  /** @type {Signal<Traffic[]>} newest first */ frames = new Signal(/** @type {Traffic[]} */ ([]));
+  /** @type {Signal<(Traffic & {key: string})[]>} newest first */ frames = new Signal(/** @type {(Traffic & {key: string})[]} */ ([]));
+  #frame = 0;
   /** When frames were sent during the last minute. @type {number[]} */ sent = [];
   notice = new Signal('');
   /** @type {Map<string, Timeline>} */ #timelines = new Map();
@@ -42,7 +43,6 @@ export class Store {
   /** Takes the list of rooms; what is not in it any more is forgotten. @param {Room[]} list @returns {string[]} ids that went */
   setRooms(list) {
     const old = this.rooms.value, map = new Map(list.map((r) => [r.id, r]));
-    for (const r of map.values()) r.read_seq = Math.max(r.read_seq, old.get(r.id)?.read_seq ?? 0);
     this.rooms.value = map;
     return [...old.keys()].filter((id) => !map.has(id));
   }
@@ -157,7 +157,7 @@ export class Store {
 
   /** @param {Traffic} t */
   traffic(t) {
-    this.frames.value = [t, ...this.frames.value].slice(0, FRAMES);
+    this.frames.value = [{ ...t, key: `f${this.#frame++}` }, ...this.frames.value].slice(0, FRAMES);
     if (t.out) this.sent.push(Date.now());
   }
 

@@ -2,7 +2,6 @@
 import { MAX_BODY, bodyProblem, characters } from '../protocol/frames.js';
 import { can } from '../protocol/roles.js';
 import { effect } from '../state/signal.js';
-import { announce } from './announce.js';
 import { byID, text } from './h.js';
 import { moment } from './time.js';
 
@@ -57,7 +56,7 @@ export function mountComposer(store, actions) {
     const body = box.value.replace(/\r\n?/g, '\n').trim();
     if (body === '') return;
     const problem = bodyProblem(body);
-    if (problem) { announce(`Not sent: ${problem}.`); store.notice.value = `Not sent: ${problem}.`; return; }
+    if (problem) { store.notice.value = `Not sent: ${problem}.`; return; }
     const what = about;
     if (what?.kind === 'edit') {
       button.disabled = true;

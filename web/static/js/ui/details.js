@@ -34,13 +34,7 @@ export function mountDetails(store, { protocol, buffered, waiting }) {
   set(!small.matches);
   small.addEventListener('change', () => set(!small.matches));
 
-  let n = 0;
-  /** @type {WeakMap<object, string>} */ const keys = new WeakMap();
   effect(() => {
-    const items = store.frames.value.map((t) => {
-      if (!keys.has(t)) keys.set(t, `f${++n}`);
-      return { key: /** @type {string} */ (keys.get(t)), t };
-    });
-    patch(frames, items, ({ t }) => h('li', { class: t.bad ? 'bad' : null }, h('span', { 'aria-hidden': true }, t.out ? '→' : '←'), h('span', { class: 'sr' }, t.out ? 'sent' : 'received'), h('b', null, t.type), t.note ? h('span', null, t.note) : null, h('span', { class: 'size' }, `${t.bytes} B`)), () => true);
+    patch(frames, store.frames.value, (t) => h('li', { class: t.bad ? 'bad' : null }, h('span', { 'aria-hidden': true }, t.out ? '→' : '←'), h('span', { class: 'sr' }, t.out ? 'sent' : 'received'), h('b', null, t.type), t.note ? h('span', null, t.note) : null, h('span', { class: 'size' }, `${t.bytes} B`)), () => true);
   });
 }

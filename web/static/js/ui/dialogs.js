@@ -74,7 +74,7 @@ export function mountSwitcher(store, open, direct) {
     const b = near(e, 'button');
     if (b) { at = Number(b.dataset.n); go(); }
   });
-  const show = () => { if (d.open) return; box.value = ''; at = 0; draw(); d.showModal(); box.focus(); };
+  const show = () => { box.value = ''; at = 0; draw(); d.showModal(); box.focus(); };
   byID('open-switcher').addEventListener('click', show);
   return show;
 }

@@ -4,7 +4,7 @@ import { plural } from './time.js';
 
 /** Replaces everything that the session showed by one panel that says why it is gone. @param {string} words @param {number} unsent */
 export function showEnd(words, unsent) {
-  for (const el of document.querySelectorAll('dialog, .menu, .sr[role=status], .world .btn:not(#theme)')) el.remove();
+  for (const el of document.querySelectorAll('dialog, .menu, .skip, .sr[role=status], .world .btn:not(#theme)')) el.remove();
   const heading = h('h1', { tabindex: -1 }, 'Signed out');
   document.querySelector('main')?.replaceWith(h('main', { id: 'main', class: 'ended', data: { testid: 'signed-out' } },
     heading, h('p', null, words),

@@ -39,9 +39,11 @@ function set(el, name, value) {
   el.setAttribute(name, value === true && !low.startsWith('aria-') ? '' : String(value));
 }
 
-/** True for http, https and paths of our own. @param {string} url */
+const OWN = 'https://own.invalid';
+
+/** True for http, https and addresses on our own host. Browsers read "//x" and "\\\\x" as another host. @param {string} url */
 export function safeURL(url) {
-  try { return /^https?:$/.test(new URL(url, 'https://own.invalid').protocol) && !url.startsWith('//'); } catch { return false; }
+  return /^https?:\/\//i.test(url) ? URL.canParse(url) : URL.canParse(url, OWN) && new URL(url, OWN).origin === OWN;
 }
 
 const SPRITE = new URL('../../icons.svg', import.meta.url).pathname;

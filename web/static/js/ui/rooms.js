@@ -34,17 +34,20 @@ export function mountRooms(store, open) {
     const unread = items.reduce((n, i) => n + i.count, 0), room = store.rooms.value.get(current);
     document.title = `${unread > 0 ? `(${unread}) ` : ''}${room ? store.title(room) : 'Chat'} · Portcullis`;
   });
+
+  /** Opens the next room of the list, or the one before; of the unread ones if asked. @param {number} by @param {boolean} unread */
+  return (by, unread) => {
+    const links = /** @type {HTMLElement[]} */ ([...nav.querySelectorAll(unread ? 'a.unread, a[aria-current]' : 'li a')]);
+    links[(links.findIndex((a) => a.ariaCurrent) + by + links.length) % links.length]?.click();
+  };
 }
 
 /** @typedef {{key: string, title: string, sign: string, current: boolean, count: number, more: boolean, on: boolean, joined: boolean, direct: boolean}} Item */
 
 /** @param {Element} list @param {Item[]} items @param {string} none */
 function show(list, items, none) {
-  patch(list, items.length > 0 ? items : none ? [{ ...EMPTY, title: none }] : [], row, (a, b) => JSON.stringify(a) === JSON.stringify(b));
+  patch(list, items.length > 0 || !none ? items : [/** @type {Item} */ ({ key: '', title: none })], row, (a, b) => JSON.stringify(a) === JSON.stringify(b));
 }
-
-/** @type {Item} */
-const EMPTY = { key: '', title: '', sign: '', current: false, count: 0, more: false, on: false, joined: false, direct: false };
 
 /** @param {Item} i */
 function row(i) {

@@ -1,0 +1,131 @@
+package socket
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/testkit"
+	"example.com/portcullis/internal/wire"
+)
+
+// smallBuffers makes the kernel hold little, so that a peer that does not read is
+// felt after kilobytes instead of megabytes.
+func smallBuffers(w *world, _ *Numbers) {
+	overTCP(w, nil)
+	w.accepted = func(nc net.Conn) { _ = nc.(*net.TCPConn).SetWriteBuffer(16 << 10) }
+}
+
+// counter reads a socket and counts message frames without looking at them.
+func counter(c *client, got *atomic.Int64) (done chan error) {
+	done = make(chan error, 1)
+	go func() {
+		for {
+			_, r, err := c.ws.NextReader()
+			if err == nil {
+				var n int64
+				if n, err = io.Copy(io.Discard, r); n > 1000 {
+					got.Add(1)
+				}
+			}
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	return done
+}
+
+func liveHeap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestFanout_onePeerThatDoesNotReadHurtsNobody(t *testing.T) {
+	const others, posts = 200, 304
+	w := newWorld(t, smallBuffers)
+	room := w.chat.room()
+	slow := w.login().connect()
+	_ = slow.ws.NetConn().(*net.TCPConn).SetReadBuffer(16 << 10)
+	slow.join(room)
+	var got atomic.Int64
+	for range others {
+		c := w.login().connect()
+		c.join(room)
+		counter(c, &got)
+	}
+	before := liveHeap()
+	body := strings.Repeat("x", 4000)
+	start := time.Now()
+	r := w.server.hub.room(room)
+	for range posts / 8 {
+		w.chat.post(room, 8, body)
+		r.mu.Lock() // at the pace of the passes, so that only the slow one is slow
+		for len(r.pending) > 0 {
+			r.space.Wait()
+		}
+		r.mu.Unlock()
+	}
+	testkit.Eventually(t, 3*testWait, func() bool { return got.Load() == others*posts })
+	t.Logf("%d deliveries of %d bytes in %v", others*posts, len(body), time.Since(start))
+	w.events.has(t, "ws_slow_consumer", "slow_consumer")
+	if e, _ := w.events.find("ws_slow_consumer"); e.Conn == "" {
+		t.Error("the event does not say who")
+	}
+	testkit.Eventually(t, testWait, func() bool { return w.server.Count(chat.SessionID{UUID: slow.login.sid}) == 0 })
+	w.chat.mu.Lock()
+	w.chat.rooms[room].changes = nil // the test's own memory
+	w.chat.mu.Unlock()
+	if after := liveHeap(); after > before+8<<20 {
+		t.Errorf("heap grew by %d KiB", (after-before)>>10)
+	}
+}
+
+func TestChurn_connectingAndAbortingLeavesNothing(t *testing.T) {
+	w := newWorld(t, overTCP)
+	room := w.chat.room()
+	cycle := func(i int) {
+		c, _, err := w.try(w.login().request("/ws"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		switch i % 4 {
+		case 0: // gone at once
+		case 1:
+			c.read()
+		case 2:
+			c.send(wire.RoomJoin, map[string]any{"room_id": room.String()})
+		case 3:
+			_ = c.ws.WriteMessage(websocket.CloseMessage, nil)
+		}
+		_ = c.ws.NetConn().Close()
+	}
+	for i := range 20 {
+		cycle(i)
+	}
+	testkit.Eventually(t, testWait, func() bool { return w.gate.inside() == 0 })
+	before := runtime.NumGoroutine()
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := range 125 {
+				cycle(worker + i)
+			}
+		})
+	}
+	wg.Wait()
+	testkit.Eventually(t, testWait, func() bool { return w.gate.inside() == 0 && w.leases.count() == 0 })
+	testkit.Eventually(t, testWait, func() bool { return runtime.NumGoroutine() <= before+2 })
+}

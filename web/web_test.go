@@ -1,0 +1,183 @@
+package web
+
+import (
+	"bytes"
+	"html/template"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What the pages are given, as internal/site gives it.
+type (
+	user  struct{ ID, Username, DisplayName, Role string }
+	flash struct{ Kind, Text string }
+	page  struct {
+		Title, Nonce, CSRF, AssetBase, Path string
+		User                                *user
+		OpenSignUp                          bool
+		Flash                               flash
+		RequestID                           string
+		Data                                any
+	}
+	form struct {
+		Username, DisplayName, Next, Error string
+		Demo                               []string
+	}
+	chat        struct{ RoomID, SocketURL string }
+	sessionView struct {
+		SID, Created, LastSeen, IP, UserAgent string
+		Sockets                               int
+		This                                  bool
+	}
+	failure struct {
+		Status              int
+		Heading, Text, Next string
+	}
+)
+
+// render executes a page as the server does, with every text that a stranger can choose set to evil.
+func render(t *testing.T, name, evil string) string {
+	t.Helper()
+	p := page{
+		Title: evil, Nonce: "N0NCE", CSRF: "T0KEN", AssetBase: "/static/abc", Path: evil, OpenSignUp: true,
+		User: &user{"u1", evil, evil, "user"}, Flash: flash{"ok", evil}, RequestID: evil,
+	}
+	switch name {
+	case "sign-in", "sign-up":
+		p.User, p.Data = nil, form{Username: evil, DisplayName: evil, Next: evil, Error: evil, Demo: []string{evil, "bob"}}
+	case "chat":
+		p.Data = chat{RoomID: evil, SocketURL: "wss://app.example.com/ws"}
+	case "sessions":
+		p.Data = []sessionView{{SID: "s1", Created: evil, LastSeen: evil, IP: evil, UserAgent: evil, Sockets: 2}, {SID: "s2", This: true}}
+	case "error":
+		p.Data = failure{404, evil, evil, evil}
+	}
+	tmpl, err := template.New(name).Option("missingkey=error").ParseFS(FS, "templates/layout.html", "templates/"+name+".html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := tmpl.ExecuteTemplate(&out, "layout", p); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+var pages = []string{"sign-in", "sign-up", "chat", "sessions", "error"}
+
+func TestPages_textOfStrangersStaysText(t *testing.T) {
+	for _, name := range pages {
+		for _, evil := range []string{`"><script>alert(1)</script>`, `' onfocus=alert(1) autofocus x='`, `javascript:alert(1)`, `</title><img src=x onerror=alert(1)>`} {
+			html := render(t, name, evil)
+			for _, bad := range []string{"<script>alert", "<img", ` onfocus=alert`, `="javascript:`} {
+				if strings.Contains(html, bad) && !strings.Contains(html, `value="`+template.HTMLEscapeString(evil)+`"`) {
+					t.Errorf("%s with %q holds %q", name, evil, bad)
+				}
+			}
+		}
+	}
+}
+
+func TestPages_runNothingInline(t *testing.T) {
+	tags := regexp.MustCompile(`(?s)<[a-z][^>]*>`)
+	handler := regexp.MustCompile(`\s(on[a-z]+|style)\s*=`)
+	for _, name := range pages {
+		html := render(t, name, "x")
+		for _, tag := range tags.FindAllString(html, -1) {
+			if handler.MatchString(tag) {
+				t.Errorf("%s: inline code or style in %s", name, tag)
+			}
+			if strings.HasPrefix(tag, "<script") && (!strings.Contains(tag, ` nonce="N0NCE"`) || !strings.Contains(tag, ` src="/static/abc/js/`)) {
+				t.Errorf("%s: script without nonce or file: %s", name, tag)
+			}
+			if strings.HasPrefix(tag, "<style") || strings.Contains(tag, "//") && !strings.Contains(tag, "wss://app.example.com/ws") {
+				t.Errorf("%s: %s", name, tag)
+			}
+		}
+		if strings.Contains(html, "</script>") && regexp.MustCompile(`<script[^>]*>[^<]`).MatchString(html) {
+			t.Errorf("%s: a script with text", name)
+		}
+	}
+}
+
+func TestPages_everyFormThatChangesSomethingHasTheToken(t *testing.T) {
+	forms := regexp.MustCompile(`(?s)<form method="post".*?</form>`)
+	for name, want := range map[string]int{"sign-in": 1, "sign-up": 1, "chat": 1, "sessions": 4, "error": 1} {
+		found := forms.FindAllString(render(t, name, "x"), -1)
+		if len(found) != want {
+			t.Errorf("%s: got %d forms, want %d", name, len(found), want)
+		}
+		for _, f := range found {
+			if !strings.Contains(f, `<input type="hidden" name="csrf_token" value="T0KEN">`) {
+				t.Errorf("%s: a form without the token: %s", name, f)
+			}
+		}
+	}
+}
+
+func TestChat_tellsTheScriptWhereTheSocketIs(t *testing.T) {
+	html := render(t, "chat", "x")
+	for _, want := range []string{`data-socket="wss://app.example.com/ws"`, `data-user-id="u1"`, `data-csrf="T0KEN"`, `data-room-id="x"`} {
+		if !strings.Contains(html, want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	for _, name := range pages {
+		if html := render(t, name, "x"); strings.Contains(html, "ZgotmplZ") {
+			t.Errorf("%s: the escaper blanked a value", name)
+		}
+	}
+}
+
+func TestPages_haveOneIDEach(t *testing.T) {
+	for _, name := range pages {
+		seen := map[string]bool{}
+		for _, m := range regexp.MustCompile(`\sid="([^"]+)"`).FindAllStringSubmatch(render(t, name, "x"), -1) {
+			if seen[m[1]] {
+				t.Errorf("%s: id %q twice", name, m[1])
+			}
+			seen[m[1]] = true
+		}
+	}
+}
+
+func TestFiles_whatIsNamedIsThere(t *testing.T) {
+	exists := func(from, file string) {
+		if _, err := fs.Stat(FS, file); err != nil {
+			t.Errorf("%s names %s: %v", from, file, err)
+		}
+	}
+	for _, name := range pages {
+		for _, m := range regexp.MustCompile(`"/static/abc/([^"#]+)`).FindAllStringSubmatch(render(t, name, "x"), -1) {
+			exists(name, "static/"+m[1])
+		}
+	}
+	sprite, err := fs.ReadFile(FS, "static/icons.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = fs.WalkDir(FS, "static", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if ext := path.Ext(file); ext != ".css" && ext != ".js" && ext != ".svg" {
+			t.Errorf("%s does not belong here", file)
+		}
+		body, err := fs.ReadFile(FS, file)
+		for _, m := range regexp.MustCompile(`(?:from|import\() ?'(\.[^']+)'`).FindAllSubmatch(body, -1) {
+			exists(file, path.Join(path.Dir(file), string(m[1])))
+		}
+		for _, m := range regexp.MustCompile(`icon\('(\w+)'\)`).FindAllSubmatch(body, -1) {
+			if !bytes.Contains(sprite, []byte(`<symbol id="`+string(m[1])+`"`)) {
+				t.Errorf("%s draws %s, which is not in the sprite", file, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
