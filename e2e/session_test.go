@@ -119,7 +119,6 @@ func TestSession_aRequestInFlightDoesNotReviveIt(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			time.AfterFunc(time.Duration(i)*20*time.Millisecond, func() {})
 			pause(time.Duration(i) * 20 * time.Millisecond)
 			out, err := device.Call(t.Context(), http.MethodPost, "/api/sign-out", nothing)
 			changing.Wait()
@@ -245,7 +244,7 @@ func (s *Server) sockets(t *testing.T) int {
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
 		var open float64
-		if _, value, ok := strings.Cut(lines.Text(), "} "); ok && strings.HasPrefix(lines.Text(), "portcullis_connections{") {
+		if _, value, ok := strings.Cut(lines.Text(), "} "); ok && strings.HasPrefix(lines.Text(), "portcullis_socket_connections{") {
 			if _, err := fmt.Sscan(value, &open); err != nil {
 				t.Fatal(err)
 			}

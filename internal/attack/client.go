@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -137,9 +138,7 @@ func (c *Client) Call(ctx context.Context, method, path string, in any) (Answer,
 		header.Set("X-CSRF-Token", c.CSRF)
 		header.Set("Origin", c.t.Base.String())
 	}
-	for k, v := range c.Header {
-		header[k] = v
-	}
+	maps.Copy(header, c.Header)
 	return c.Raw(ctx, method, path, header, body)
 }
 

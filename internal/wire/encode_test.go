@@ -141,10 +141,9 @@ func TestFrames_holdToTheirSchemas(t *testing.T) {
 			checkEvent(t, codec, "ack", Ack(nil, re, a))
 		}
 		retry := time.Duration(rapid.Int64Range(-1, int64(time.Hour)).Draw(t, "retry"))
-		for _, code := range Codes() {
-			checkEvent(t, codec, "error", ErrorFrame(nil, re.String(), code, retry))
-			checkEvent(t, codec, "error", ErrorFrame(nil, "", code, retry))
-		}
+		code := rapid.SampledFrom(Codes()).Draw(t, "code")
+		checkEvent(t, codec, "error", ErrorFrame(nil, re.String(), code, retry))
+		checkEvent(t, codec, "error", ErrorFrame(nil, "", code, retry))
 		checkEvent(t, codec, "hello", Hello(nil, HelloData{
 			ConnID: "c-" + rapid.String().Draw(t, "conn"), ServerTime: times().Draw(t, "now"), SessionEndsAt: times().Draw(t, "end"), User: persons().Draw(t, "user"),
 			Role: authz.User, Limits: Limits{MessagesPerMinute: 100, Burst: 20, RoomsPerConnection: 100}, PingEvery: 25 * time.Second,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -106,9 +107,7 @@ func TestCheck(t *testing.T) {
 			if tt.method != "" {
 				r.Method = tt.method
 			}
-			for k, v := range tt.header {
-				r.Header[k] = v
-			}
+			maps.Copy(r.Header, tt.header)
 			wantWhy(t, g.Check(r, secret), tt.why)
 		})
 	}
