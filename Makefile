@@ -14,6 +14,8 @@ run: ## start the chat on this machine
 
 setup: ## install what the tests need (Debian as root), or say what is missing
 	@e2e/install-deps.sh
+	@npm ci --prefix web --no-audit --no-fund --silent
+	@npm ci --prefix e2e --no-audit --no-fund --silent
 
 test: setup lint race js ## everything that a change must pass: CI runs exactly this
 
@@ -31,7 +33,7 @@ e2e: ## only the attacks on the real binary and the browser journeys
 	go test -race -count=1 -timeout 15m ./e2e/...
 
 js: ## types and unit tests of the browser code
-	cd web && npm ci --no-audit --no-fund --silent && npm test
+	npm test --prefix web
 
 fuzz: ## fuzz every target for FUZZTIME (default 30s) each
 	@e2e/fuzz.sh $${FUZZTIME:-30s}
@@ -46,4 +48,4 @@ image: ## build the container image
 	docker build -t portcullis:dev .
 
 clean: ## remove what builds and tests left here
-	rm -rf bin web/node_modules e2e/artifacts
+	rm -rf bin web/node_modules e2e/node_modules e2e/artifacts

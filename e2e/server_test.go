@@ -149,7 +149,7 @@ func start(t *testing.T, env ...string) *Server {
 	if variable(s.env, "DATABASE_URL") == "" {
 		s.env = append(s.env, backends(t)...)
 	}
-	s.Base = variable(s.env, "PORTCULLIS_BASE_URL")
+	s.Base, s.Addr = variable(s.env, "PORTCULLIS_BASE_URL"), variable(s.env, "PORTCULLIS_LISTEN")
 	t.Cleanup(func() {
 		if s.running() {
 			s.Kill(t)

@@ -1,4 +1,4 @@
-# Mallory's hands, for "Try it" on the pages of this folder. Needs bash and curl.
+# Mallory's hands, for "Try it" on the pages of this folder. Needs bash, curl and timeout.
 #
 #   source docs/controls/mallory.sh        # in a second terminal, beside go run ./cmd/portcullis
 #   sign_in mallory demo-xxxx-xxxx-xxxx    # the password on the card of your server
@@ -11,7 +11,7 @@ host=app.portcullis.localhost:$port
 base=http://$host
 name=__Host-portcullis
 key=dGhlIHNhbXBsZSBub25jZQ==
-cookie= csrf= room=
+cookie= csrf= me= room= password=
 
 # web METHOD PATH [curl arguments]: one HTTP call with the cookie; prints the answer with headers.
 web() {
@@ -28,7 +28,7 @@ call() {
 	brief <<<"$answer"
 }
 
-# brief keeps the status line, Retry-After and the body of an answer, and takes a new cookie.
+# brief keeps the status line, Retry-After and the body of an answer.
 brief() { tr -d '\r\0' | sed -n -e '1p' -e '/^[Rr]etry-[Aa]fter:/p' -e '/^$/,$p' | sed '/^$/d'; echo; }
 
 # field NAME: the text of a JSON field on standard input.
@@ -43,20 +43,22 @@ visit() {
 	csrf=$(field csrf_token <<<"$answer")
 }
 
-# sign_in NAME PASSWORD
+# sign_in NAME [PASSWORD]: become somebody; all demo people have the password given last.
 sign_in() {
 	local answer
+	password=${2:-$password}
 	visit
 	answer=$(web POST /api/sign-in -H "X-CSRF-Token: $csrf" -H "Origin: $base" -H "Content-Type: application/json" \
-		--data-binary "{\"username\":\"$1\",\"password\":\"$2\"}")
+		--data-binary "{\"username\":\"$1\",\"password\":\"$password\"}")
 	if [[ $answer != *'"authenticated":true'* ]]; then
 		brief <<<"$answer"
 		return 1
 	fi
 	cookie=$(sed -nE "s/^[Ss]et-[Cc]ookie: $name=([^;]*).*/\1/p" <<<"$answer")
 	csrf=$(field csrf_token <<<"$answer")
+	me=$(field id <<<"$answer")
 	room=$(call GET /api/rooms | grep -oE '"id":"[^"]*","title":"harbour"' | field id)
-	echo "signed in as $1; \$room is the room harbour: $room"
+	echo "signed in as $1: \$me is $me, \$room (harbour) is $room"
 }
 
 # ticket [ROUTE]: a fresh ticket, for /ws.
@@ -72,12 +74,14 @@ knock() {
 # enter [TICKET] [ORIGIN]: a handshake as a page of the app makes it, with a fresh ticket or this one.
 enter() { knock /ws -H "Origin: ${2:-$base}" -H "Sec-WebSocket-Protocol: portcullis.v1.json, ticket.${1:-$(ticket)}"; }
 
-# plug: an honest socket on /ws, open for raw bytes on descriptor 3. What the server says goes to the screen.
+# plug [ROUTE]: an honest socket on /ws or /ws/auth, open for raw bytes on descriptor 3. What the server says goes to the screen.
 plug() {
+	local route=${1:-/ws} offer=portcullis.v1.json
 	unplug
+	[[ $route = /ws ]] && offer+=", ticket.$(ticket)"
 	exec 3<>"/dev/tcp/127.0.0.1/$port" || return
-	printf 'GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nOrigin: %s\r\nCookie: %s=%s\r\nSec-WebSocket-Protocol: portcullis.v1.json, ticket.%s\r\n\r\n' \
-		"$host" "$key" "$base" "$name" "$cookie" "$(ticket)" >&3
+	printf 'GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nOrigin: %s\r\nCookie: %s=%s\r\nSec-WebSocket-Protocol: %s\r\n\r\n' \
+		"$route" "$host" "$key" "$base" "$name" "$cookie" "$offer" >&3
 	hear 1
 }
 
@@ -100,8 +104,8 @@ say() {
 	printf '\0\0\0\0%s' "$1" >&3
 }
 
-# id: a UUIDv7 for a command.
-id() { printf '%08x-%04x-7%03x-8%03x-%04x%04x%04x' $(($(date +%s) / 16)) $RANDOM $((RANDOM % 4096)) $((RANDOM % 4096)) $RANDOM $RANDOM $RANDOM; }
+# new_id: a UUIDv7 for a command.
+new_id() { printf '%08x-%04x-7%03x-8%03x-%04x%04x%04x' $(($(date +%s) / 16)) $RANDOM $((RANDOM % 4096)) $((RANDOM % 4096)) $RANDOM $RANDOM $RANDOM; }
 
 # cmd TYPE DATA [ID]: one command of the protocol.
-cmd() { say "{\"v\":1,\"id\":\"${3:-$(id)}\",\"type\":\"$1\",\"data\":$2}"; }
+cmd() { say "{\"v\":1,\"id\":\"${3:-$(new_id)}\",\"type\":\"$1\",\"data\":$2}"; }

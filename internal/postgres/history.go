@@ -34,7 +34,7 @@ const (
 		FROM members me
 		LEFT JOIN LATERAL (
 			SELECT ` + pageColumns + ` FROM messages n
-			WHERE n.room_id = me.room_id AND ($4 = 0 OR n.seq < $4) ORDER BY n.seq DESC LIMIT $5) m ON true
+			WHERE n.room_id = me.room_id AND n.seq < coalesce(nullif($4::bigint, 0), 9223372036854775807) ORDER BY n.seq DESC LIMIT $5) m ON true
 		LEFT JOIN users u ON u.id = m.author_id
 		WHERE me.room_id = $1 AND me.user_id = $2 AND me.role = ANY($3) ORDER BY m.seq`
 

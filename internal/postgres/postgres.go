@@ -128,7 +128,7 @@ func open(ctx context.Context, url secret.Text, o Options, tracer pgx.QueryTrace
 	db.rooms = newRooms(db, int(c.MaxConns))
 	if err := db.Ping(ctx); err != nil {
 		db.Close()
-		return nil, err
+		return nil, fmt.Errorf("reach database: %w", err)
 	}
 	return db, nil
 }

@@ -66,7 +66,7 @@ type Revocations struct{ db *DB }
 // There is no LIMIT: a revocation left out would leave a socket open, and a minute of
 // them is small.
 const revocationsSince query = `SELECT session_id, user_id, room_id, reason, at FROM revocations
-	WHERE at > clock_timestamp() - $1::bigint * interval '1 microsecond' ORDER BY id`
+	WHERE at > now() - $1::bigint * interval '1 microsecond' ORDER BY id`
 
 // Since reads what was revoked in the last window, oldest first, by the database's
 // clock. A revocation becomes visible when its transaction commits, up to callTime

@@ -47,15 +47,14 @@ const (
 
 	// listRooms takes the user's own rooms first: otherwise anybody could push them off
 	// the list with busy open rooms.
-	listRooms query = `SELECT ` + roomColumns + roomTables + `
-		WHERE r.id IN (
-			SELECT n.id FROM rooms n JOIN members m ON m.room_id = n.id AND m.user_id = $1
-			ORDER BY n.active_at DESC LIMIT $2)
-		OR r.id IN (
-			SELECT r.id FROM rooms r LEFT JOIN members m ON m.room_id = r.id AND m.user_id = $1
-			WHERE r.visibility = 'open' AND m.role IS NULL AND ` + visible + `
-			ORDER BY r.active_at DESC LIMIT $2)
-		ORDER BY m.role IS NULL, r.active_at DESC, r.id LIMIT $2`
+	listRooms query = `
+WITH shown AS (
+	(SELECT n.id FROM members me JOIN rooms n ON n.id = me.room_id WHERE me.user_id = $1 ORDER BY n.active_at DESC LIMIT $2)
+	UNION ALL
+	(SELECT r.id FROM rooms r LEFT JOIN members m ON m.room_id = r.id AND m.user_id = $1
+	WHERE r.visibility = 'open' AND m.role IS NULL AND ` + visible + ` ORDER BY r.active_at DESC LIMIT $2)
+)
+SELECT ` + roomColumns + roomTables + ` JOIN shown ON shown.id = r.id ORDER BY m.role IS NULL, r.active_at DESC, r.id LIMIT $2`
 
 	readRoom   query = `SELECT ` + roomColumns + roomTables + ` WHERE r.id = $2 AND ` + visible
 	readDirect query = `SELECT ` + roomColumns + roomTables + ` WHERE r.direct_key = $2 AND ` + visible

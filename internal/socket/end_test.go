@@ -89,15 +89,12 @@ func TestPanic_inAPassSkipsThatMemberOnly(t *testing.T) {
 	w := newWorld(t)
 	r := &room{hub: w.server.hub}
 	good, bad := stuck(t, w, chat.UserID{}), stuck(t, w, chat.UserID{})
-	members := []*member{
+	b := &batch{buf: appendFrame(nil, opText, []byte("x")), marks: []mark{{seq: 1, end: 1 << 20}}}
+	deliverAll([]*member{
 		{conn: good, room: r, mayRead: true},
-		{conn: bad, room: r, mayRead: true, holding: true, hold: nil},
+		{conn: bad, room: r, mayRead: true, seen: 1}, // skips to the end, which is beyond the buffer
 		{conn: good, room: r, mayRead: true},
-	}
-	b := &batch{buf: appendFrame(nil, opText, []byte("x")), marks: []mark{{1, 1 << 20}}} // a mark beyond the end
-	members[0].seen, members[2].seen = 0, 0
-	members[1].holding, members[1].seen = false, 1 // slices beyond the buffer
-	deliverAll(members, b)
+	}, b)
 	if n := len(good.out.queue); n != 2 {
 		t.Errorf("the others received %d times, want 2", n)
 	}

@@ -53,13 +53,16 @@ type outbox struct {
 
 // put sends an entry of the connection's own.
 func (c *conn) put(e entry) {
-	o := &c.out
-	o.mu.Lock()
-	full := !o.write(e)
-	o.mu.Unlock()
-	if full {
+	if !c.out.accept(e) {
 		c.tooSlow()
 	}
+}
+
+// accept is write with the lock, which a panic gives back too.
+func (o *outbox) accept(e entry) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.write(e)
 }
 
 // deliver sends what a room has gathered to one of its members. It is the last
@@ -68,22 +71,25 @@ func (c *conn) put(e entry) {
 //
 //control:name delivery
 func (m *member) deliver(b *batch) {
-	o := &m.conn.out
-	o.mu.Lock()
-	ok := true
-	switch {
-	case !m.mayRead || o.closed:
-	case m.holding:
-		m.holdBack(b)
-	default:
-		if part := b.after(m.seen); len(part) > 0 {
-			ok = o.write(entry{b: part, member: m, ephemeral: b.ephemeral})
-		}
-	}
-	o.mu.Unlock()
-	if !ok {
+	if !m.accept(b) {
 		m.conn.tooSlow()
 	}
+}
+
+// accept writes, queues or holds back what m may see of b; false: the queue is full.
+func (m *member) accept(b *batch) bool {
+	o := &m.conn.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case !m.mayRead || o.closed:
+		return true
+	case m.holding:
+		m.holdBack(b)
+		return true
+	}
+	part := b.after(m.seen)
+	return len(part) == 0 || o.write(entry{b: part, member: m, ephemeral: b.ephemeral})
 }
 
 // write writes or queues e; false: the queue is full. The caller holds o.mu.

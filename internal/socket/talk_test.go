@@ -175,6 +175,7 @@ func TestTalk_framesThatAreNotCommands(t *testing.T) {
 		{"unknown type", websocket.TextMessage, `{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"admin.kill","data":{}}`, 0, wire.UnknownType, audit.InputDiscreteFail},
 		{"auth out of place", websocket.TextMessage, `{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"auth","data":{"ticket":"a.b.c"}}`, 0, wire.BadState, audit.SequenceFail},
 		{"binary", websocket.BinaryMessage, "x", 1003, "", audit.ProtocolError},
+		{"close code that may not be sent", websocket.CloseMessage, "\x03\xed", 1002, "", audit.ProtocolError},
 		{"not UTF-8", websocket.TextMessage, "\xff\xfe", 1007, "", audit.ProtocolError},
 		{"too big", websocket.TextMessage, strings.Repeat("x", messageBytes+1), 1009, "", audit.MessageTooBig},
 	} {
@@ -185,8 +186,8 @@ func TestTalk_framesThatAreNotCommands(t *testing.T) {
 				t.Fatal(err)
 			}
 			if test.close != 0 {
-				if code := c.closed(); code != test.close {
-					t.Errorf("closed with %d, want %d", code, test.close)
+				if code := c.closed(); code != test.close || c.word != slugs[closeCode(code)] {
+					t.Errorf("closed with %d %q, want %d and our word for it", code, c.word, test.close)
 				}
 			} else if f := c.read(); f.Type != "error" || f.Code != string(test.code) {
 				t.Errorf("answer %+v, want %s", f, test.code)

@@ -255,6 +255,7 @@ type client struct {
 	t     testing.TB
 	ws    *websocket.Conn
 	login login
+	word  string // reason of the close frame
 }
 
 // frame is any server frame.
@@ -303,6 +304,7 @@ func (c *client) closed() int {
 		_, err := c.tryRead()
 		if e, ok := errors.AsType[*websocket.CloseError](err); ok {
 			_ = c.ws.Close()
+			c.word = e.Text
 			return e.Code
 		}
 		if err != nil {

@@ -26,8 +26,10 @@ func (c *counter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 	return func(ctx context.Context, cmds []redis.Cmder) error { c.trips.Add(1); return next(ctx, cmds) }
 }
 
+// second is another node's client; options that a client has used cannot be used again.
 func second(t *testing.T, client *redis.Client) *redis.Client {
-	other := redis.NewClient(client.Options())
+	o := client.Options()
+	other := redis.NewClient(&redis.Options{Network: o.Network, Addr: o.Addr, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig})
 	t.Cleanup(func() { _ = other.Close() })
 	return other
 }
@@ -124,6 +126,11 @@ func TestRedis_doesNotLockOutWhenItsClockIsSetBack(t *testing.T) {
 			if _, err := s.Take(t.Context(), b, 1); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+	for _, key := range server.Keys() {
+		if ttl := server.TTL(key); ttl != 5*time.Second {
+			t.Errorf("the bucket is remembered for %v, want the 5s that it needs", ttl)
 		}
 	}
 	server.SetTime(now.Add(5 * time.Second))

@@ -456,8 +456,9 @@ func TestWrap_cannotBeUpgradedToSocket(t *testing.T) {
 		if _, ok := w.(http.Hijacker); ok {
 			t.Error("the response can be hijacked")
 		}
-		if _, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			t.Error("the response can be hijacked through Unwrap")
+			conn.Close()
 		}
 	})))
 	defer server.Close()

@@ -17,7 +17,7 @@ import { mountPill } from './ui/pill.js';
 import { mountRooms } from './ui/rooms.js';
 import { mountShortcuts } from './ui/shortcuts.js';
 import { mountTimeline } from './ui/timeline.js';
-import { effect } from './state/signal.js';
+import { drawOn, effect, flush } from './state/signal.js';
 
 /** @typedef {import('./protocol/frames.js').Frame} Frame */
 /** @typedef {import('./protocol/frames.js').Message} Message */
@@ -168,7 +168,8 @@ async function open(id, push = true) {
     void readMembers(id);
   }
   page.dataset.view = 'room';
-  if (matchMedia('(pointer: fine)').matches) setTimeout(() => byID('message').focus(), 0);
+  flush();
+  if (matchMedia('(pointer: fine)').matches) byID('message').focus();
 }
 
 /** @param {string} id */
@@ -261,6 +262,7 @@ tabs.onmessage = async (e) => {
 };
 
 // The page, from here on.
+drawOn((draw) => { requestAnimationFrame(draw); setTimeout(draw, 200); }); // a page that is not seen has no frames, but a title
 mountDialogs();
 const waiting = () => outbox.waiting;
 mountPill(store, { waiting, dial: () => socket.now() });
@@ -307,6 +309,7 @@ const composer = mountComposer(store, {
     store.restart(id, store.room?.head_seq ?? 0);
     await join(id).catch(report);
     void readMembers(id);
+    flush();
     byID('message').focus();
   },
 });

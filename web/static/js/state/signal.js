@@ -4,8 +4,13 @@ let running = null;
 /** @type {Set<Effect>} */
 const due = new Set();
 
-/** Everything due runs once, however many values changed in this turn. */
-function flush() {
+let schedule = queueMicrotask;
+
+/** Sets when effects run after a change. A page draws once per frame, however much arrives in it. @param {typeof schedule} when */
+export const drawOn = (when) => { schedule = when; };
+
+/** Runs everything that is due, once, however many values changed. */
+export function flush() {
   for (const e of due) { due.delete(e); e.run(); }
 }
 
@@ -39,10 +44,10 @@ export class Signal {
   }
   /** The value changed inside. */
   touch() {
-    if (due.size === 0 && this.#readers.size > 0) queueMicrotask(flush);
+    if (due.size === 0 && this.#readers.size > 0) schedule(flush);
     for (const e of this.#readers) due.add(e);
   }
 }
 
-/** Runs fn now, and again in a later microtask when a signal that it has read changes. @param {() => void} fn */
+/** Runs fn now, and again when a signal that it has read has changed. @param {() => void} fn */
 export const effect = (fn) => void new Effect(fn);

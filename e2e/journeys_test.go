@@ -1,0 +1,269 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"example.com/portcullis/internal/attack"
+	"example.com/portcullis/internal/testkit"
+)
+
+// Two people who use the real pages.
+
+func TestBrowser_twoPeopleTalk(t *testing.T) {
+	s := startGenerous(t)
+	b := newBrowser(t)
+	for i, l := range []look{wide, narrow} {
+		t.Run(l.String(), func(t *testing.T) {
+			alice, bob := b.open(t, s.Base, "alice", l), b.open(t, s.Base, "bob", l)
+			an, bn := fmt.Sprint("anna-", i), fmt.Sprint("bert-", i)
+			alice.signUp(an, attack.Password)
+			bob.signUp(bn, attack.Password)
+
+			// Out and in again, by the forms.
+			bob.click("button[popovertarget=account]")
+			bob.click("#account form button")
+			bob.until("location.pathname === '/sign-in' || document.querySelector('[data-testid=signed-out]')")
+			bob.signIn(bn, attack.Password)
+
+			title := fmt.Sprint("quay ", i)
+			alice.click("#open-new-room")
+			alice.typeInto("#new-room-name", title+"\r")
+			alice.until("location.pathname.startsWith('/rooms/')")
+			path := evaluate[string](alice, "location.pathname")
+			alice.until("document.getElementById('room-title').textContent === " + quote(title))
+
+			bob.visit(path)
+			bob.state("live")
+			bob.click("#join")
+			bob.until("document.getElementById('message')?.checkVisibility()")
+
+			watchStatus(alice)
+			alice.say("hello from the first")
+			alice.hears("hello from the first")
+			bob.hears("hello from the first")
+			if got := statuses(alice); !slices.Contains(got, "sending") || got[len(got)-1] != "sent" {
+				t.Errorf("on its way the message was %v, want sending and then sent", got)
+			}
+			bob.do(chromedp.SendKeys(chromedp.CSS("#message"), "hel"))
+			alice.until("document.getElementById('typing').textContent.includes('is typing')")
+			bob.say("lo back")
+			alice.hears("hello back")
+
+			// Markup is text, for the one who sends it and for the other.
+			for _, hostile := range []string{"<b>bold?</b>", `<img src=x onerror="window.pwned=1">`, "<script>window.pwned=1</script>", `"><svg onload=window.pwned=1>`} {
+				alice.say(hostile)
+				bob.hears(hostile)
+			}
+			for _, who := range []*tab{alice, bob} {
+				if evaluate[bool](who, "'pwned' in window || document.querySelector('#log b, #log img, #log script, #log svg[onload]') !== null") {
+					t.Errorf("%s's page took a message for markup", who.name)
+				}
+			}
+			alice.once("hello from the first", "hello back", "<b>bold?</b>")
+			bob.once("hello from the first", "hello back", "<b>bold?</b>")
+			bob.fits("chat")
+			alice.shoot("two-people")
+		})
+	}
+	if events, _ := s.Logs.Since(0); slices.ContainsFunc(events, func(e Event) bool { return e.Name == "malicious_csp_violation" }) {
+		t.Error("a browser reported a violation of the policy")
+	}
+}
+
+// watchStatus notes every status that a message of this page goes through.
+func watchStatus(tb *tab) {
+	evaluate[bool](tb, `(() => {
+		window.statuses = [];
+		const note = (a) => { if (a.dataset?.status && window.statuses.at(-1) !== a.dataset.status) window.statuses.push(a.dataset.status); };
+		new MutationObserver((ms) => { for (const m of ms) { for (const n of m.addedNodes) if (n.localName === 'article') note(n); if (m.type === 'attributes') note(m.target); } })
+			.observe(document.getElementById('log'), {subtree: true, childList: true, attributes: true, attributeFilter: ['data-status']});
+		return true;
+	})()`)
+}
+
+func statuses(tb *tab) []string { return evaluate[[]string](tb, "window.statuses") }
+
+func TestBrowser_keyboardAlone(t *testing.T) {
+	s := startGenerous(t)
+	host := signUp(t, s, "host")
+	id := room(t, host, "open")
+	hs := enter(t, host, id)
+	tb := newBrowser(t).open(t, s.Base, "keys", wide)
+	tb.signUp("keys", attack.Password)
+	tb.visit("/rooms/" + id)
+	tb.state("live")
+	press := func(keys string, modifiers ...chromedp.Modifier) {
+		t.Helper()
+		tb.do(chromedp.KeyEvent(keys, chromedp.KeyModifiers(modifiers...)))
+	}
+	// tabTo presses Tab until the focus is on what matches.
+	tabTo := func(selector string) {
+		t.Helper()
+		for range 60 {
+			if evaluate[bool](tb, "document.activeElement?.matches("+quote(selector)+") ?? false") {
+				return
+			}
+			press("\t")
+		}
+		tb.fail("Tab never reaches %s", selector)
+	}
+	tabTo("#join")
+	press("\r")
+	tb.until("document.getElementById('message')?.checkVisibility()")
+	tb.visit("/rooms/" + id)
+	tb.state("live")
+	tabTo(".skip[href='#message'], #message")
+	if evaluate[bool](tb, "document.activeElement.matches('.skip')") {
+		press("\r")
+	}
+	tb.until("document.activeElement.id === 'message'")
+	press("no mouse was here")
+	press("\r")
+	tb.hears("no mouse was here")
+	untilSeq(t, hs, id, 1)
+	if m := messageOf(t, changes(hs, id)[0]); m.Body != "no mouse was here" {
+		t.Errorf("%+v", m)
+	}
+	if !evaluate[bool](tb, "document.activeElement.id === 'message'") {
+		t.Error("the focus is lost after sending")
+	}
+}
+
+// throughProxy starts a server whose public port is that of a proxy, so that browsers
+// can be cut off while others go on.
+func throughProxy(t *testing.T) (*Server, *testkit.Proxy) {
+	t.Helper()
+	addr := freePort(t)
+	proxy := testkit.NewProxy(t, "redis://"+addr)
+	port := proxy.URL()[strings.LastIndex(proxy.URL(), ":"):]
+	return startGenerous(t, "PORTCULLIS_LISTEN="+addr, "PORTCULLIS_BASE_URL=http://app.portcullis.localhost"+port), proxy
+}
+
+func TestBrowser_comesBackWithoutLossOrDouble(t *testing.T) {
+	s, line := throughProxy(t)
+	host := signUp(t, s, "host")
+	id := room(t, host, "open")
+	hs := enter(t, host, id)
+	say(t, hs, id, "before")
+
+	tb := newBrowser(t).open(t, s.Base, "carla", wide)
+	tb.signUp("carla", attack.Password)
+	tb.visit("/rooms/" + id)
+	tb.state("live")
+	tb.click("#join")
+	tb.hears("before")
+	tb.say("carla was here")
+	tb.hears("carla was here")
+	tb.excuse(away)
+
+	// The line breaks, for her alone. She writes on.
+	line.Cut()
+	tb.state("reconnecting")
+	if words := evaluate[string](tb, "document.getElementById('pill').innerText"); !strings.HasPrefix(words, "Reconnecting") {
+		t.Errorf("the pill says %q", words)
+	}
+	tb.say("written without a line")
+	tb.until(bodyOf("written without a line") + "?.dataset.status === 'queued'")
+	tb.shoot("reconnecting")
+	for _, body := range []string{"missed one", "missed two"} {
+		say(t, hs, id, body)
+	}
+	line.Resume()
+	tb.state("live")
+	if words := evaluate[string](tb, "document.getElementById('pill').innerText"); !strings.HasPrefix(words, "Live") {
+		t.Errorf("the pill says %q", words)
+	}
+	tb.hears("missed one")
+	tb.hears("missed two")
+	tb.hears("written without a line")
+	tb.until("document.querySelector('#log .new')?.textContent.includes('while you were away')")
+	tb.shoot("back-again")
+
+	// The server is killed and started again on its port.
+	s.Kill(t)
+	tb.state("reconnecting")
+	tb.say("written to a dead server")
+	tb.until(bodyOf("written to a dead server") + "?.dataset.status === 'queued'")
+	s.Start(t)
+	tb.state("live")
+	tb.hears("written to a dead server")
+
+	want := []string{"before", "carla was here", "missed one", "missed two", "written without a line", "written to a dead server"}
+	tb.once(want...)
+	if got := bodies(history(t, host, id, "")); !slices.Equal(got, want) {
+		t.Errorf("the room holds %q, want %q", got, want)
+	}
+
+	// The line breaks in the moment of sending: nobody knows whether it arrived.
+	tb.do(chromedp.SendKeys(chromedp.CSS("#message"), "in the moment"))
+	tb.do(chromedp.KeyEvent("\r"))
+	line.Cut()
+	line.Resume()
+	tb.state("live")
+	tb.hears("in the moment")
+	tb.once(append(want, "in the moment")...)
+	if got := bodies(history(t, host, id, "")); !slices.Equal(got, append(want, "in the moment")) {
+		t.Errorf("the room holds %q", got)
+	}
+}
+
+func TestBrowser_isToldWhatWasTakenAway(t *testing.T) {
+	s := startGenerous(t)
+	host := signUp(t, s, "host")
+	b := newBrowser(t)
+	for i, l := range []look{wide, narrow} {
+		t.Run(l.String(), func(t *testing.T) {
+			id := room(t, host, "closed")
+			hs := enter(t, host, id)
+			dora := fmt.Sprint("dora-", i)
+			tb := b.open(t, s.Base, "dora", l)
+			tb.signUp(dora, attack.Password)
+			device, err := s.Target(t).SignIn(t.Context(), dora, attack.Password)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			// Removed from a room that is on the screen.
+			call(t, host, http.MethodPost, "/api/rooms/"+id+"/members", data{"username": dora}, http.StatusCreated, nil)
+			tb.visit("/rooms/" + id)
+			tb.state("live")
+			say(t, hs, id, "for members")
+			tb.hears("for members")
+			tb.excuse("status of 404") // a page of history that was asked for before and answered after
+			call(t, host, http.MethodDelete, "/api/rooms/"+id+"/members/"+device.User.ID, nil, http.StatusNoContent, nil)
+			tb.until("document.getElementById('notice').checkVisibility() && document.getElementById('notice-text').textContent.includes('removed')")
+			if text := evaluate[string](tb, "document.body.innerText"); strings.Contains(text, "for members") {
+				t.Error("what was said in the room is still on the page")
+			}
+			tb.shoot("removed")
+
+			// The page of sessions ends another one, and its socket.
+			phone := open(t, device, attack.Handshake{})
+			tb.visit("/sessions")
+			tb.until("document.querySelectorAll('tbody tr').length === 2")
+			tb.click("form[action='/sessions/" + device.SID + "/revoke'] button")
+			tb.until("document.querySelectorAll('tbody tr').length === 1")
+			wantClose(t, phone, 4403)
+
+			// And the page's own session is ended from elsewhere.
+			tb.visit("/")
+			tb.state("live")
+			tb.excuse("status of 401")
+			other, err := s.Target(t).SignIn(t.Context(), dora, attack.Password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			call(t, other, http.MethodPost, "/api/sessions/revoke-others", nothing, http.StatusOK, nil)
+			tb.state("signed-out")
+			tb.until("document.querySelector('[data-testid=signed-out]')?.innerText.includes('Your session was ended')")
+			tb.visit("/")
+			tb.until("location.pathname === '/sign-in'")
+		})
+	}
+}
