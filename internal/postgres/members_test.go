@@ -85,6 +85,8 @@ func TestAddMember_refusesWhoMayNotInviteAndWhoMayNotCome(t *testing.T) {
 		_, _, err := add(c.by, c.room, c.whom)
 		denied(t, c.name, err)
 	}
+	_, _, err = w.Rooms().AddMember(w.ctx, send, ann.ID, direct.ID, "bob") // whatever the roles
+	denied(t, "anybody to a direct room", err)
 	for _, want := range []bool{true, false} {
 		m, added, err := add(ann, room, "bob")
 		if err != nil || added != want || m.Person != bob || m.Role != authz.Member || m.JoinedAt.IsZero() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/authz"
@@ -79,14 +80,27 @@ func TestRooms_ownOnesCannotBePushedOffTheListByOpenOnes(t *testing.T) {
 
 func TestCreateRoom_stopsAtTheQuotaAlsoWhenAskedAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, Options{})
+	w := newWorld(t, Options{MaxConns: 5})
 	ann := w.user("ann")
-	const quota = 3
-	errs := make([]error, 8)
+	const quota = 2
+	errs := make([]error, 3)
 	var wg sync.WaitGroup
-	for i := range errs {
-		wg.Go(func() { _, errs[i] = w.Rooms().CreateRoom(w.ctx, ann.ID, "A room", chat.Open, quota) })
-	}
+	w.conn(func(c *pgx.Conn) {
+		tx, err := c.Begin(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(w.ctx, string(lockUser), ann.ID.UUID); err != nil {
+			t.Fatal(err)
+		}
+		for i := range errs {
+			wg.Go(func() { _, errs[i] = w.Rooms().CreateRoom(w.ctx, ann.ID, "A room", chat.Open, quota) })
+		}
+		w.waiting(len(errs)) // all of them are there before one may count
+		if err := tx.Commit(w.ctx); err != nil {
+			t.Fatal(err)
+		}
+	})
 	wg.Wait()
 	made := 0
 	for _, err := range errs {

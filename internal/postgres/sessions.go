@@ -53,11 +53,11 @@ func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, foun
 // commitSession stores a session and its token, or changes nothing.
 //
 // It inserts nothing if the token is retired or another session's, and gives an
-// existing session another token only in a renewal ($12) that has retired the one
-// before; a unique index says so too. On a session that exists,
-// it moves the idle end, if the session is live; that is decided on the row's newest
-// version under its lock, so a revocation that commits first wins. It does not touch
-// ends_at, created_at, the user, or where the session came from.
+// existing session another token only in a renewal ($12). The index
+// session_tokens_in_use holds that renewal to having retired the token before. On a
+// session that exists, it moves the idle end, if the session is live; that is decided
+// on the row's newest version under its lock, so a revocation that commits first wins.
+// It does not touch ends_at, created_at, the user, or where the session came from.
 const commitSession query = `
 WITH saved AS (
 	INSERT INTO sessions AS s (sid, user_id, created_at, authenticated_at, last_seen_at, idle_ends_at, ends_at, ip, user_agent)
@@ -66,7 +66,7 @@ WITH saved AS (
 		AND NOT EXISTS (SELECT 1 FROM session_tokens t WHERE t.token_hash = $10 AND (t.retired_at IS NOT NULL OR t.sid <> $2))
 		AND (EXISTS (SELECT 1 FROM session_tokens t WHERE t.token_hash = $10)
 			OR NOT EXISTS (SELECT 1 FROM sessions x WHERE x.sid = $2)
-			OR $12::boolean AND NOT EXISTS (SELECT 1 FROM session_tokens t WHERE t.sid = $2 AND t.retired_at IS NULL))
+			OR $12::boolean)
 	ON CONFLICT (sid) DO UPDATE SET
 		last_seen_at = $1,
 		idle_ends_at = least(excluded.idle_ends_at, s.ends_at),
@@ -92,7 +92,7 @@ func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, idl
 		return err
 	})
 	if violates(err, "session_tokens_in_use") {
-		return nil // another renewal of this session was faster; its token counts
+		return nil // the session has a token: that of a renewal that was faster, or the one to be renewed
 	}
 	if err != nil {
 		return fmt.Errorf("commit session: %w", err)

@@ -215,6 +215,20 @@ func TestSessions_aTokenIsInUseOnceHoweverManyRenewalsRace(t *testing.T) {
 	}
 }
 
+func TestSessions_onlyARenewalFillsTheGapThatItMade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	l := w.login(w.user("ann"))
+	if err := w.Sessions().DeleteCtx(session.Renewing(w.ctx), l.token); err != nil {
+		t.Fatal(err)
+	}
+	planted := login{token: rand.Text(), record: l.record, data: l.data}
+	w.commit(planted)
+	if _, found, err := w.Sessions().FindCtx(w.ctx, planted.token); err != nil || found {
+		t.Errorf("a token was given outside the renewal; error %v", err)
+	}
+}
+
 func TestSeen_knowsNetworksOfTheUserOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
