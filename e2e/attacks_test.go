@@ -58,6 +58,7 @@ var otherTraces = map[string][]trace{
 var impatient = map[string][]string{"heartbeat": {"PORTCULLIS_PING_EVERY=1s"}}
 
 func TestAttack(t *testing.T) {
+	t.Parallel()
 	controls := map[string][]attack.Attack{}
 	var order []string
 	for _, a := range attack.All() {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 // The protocol as docs/protocol.md tells it, spoken by a client that knows nothing else.
 
 func TestConversation(t *testing.T) {
+	t.Parallel()
 	s := startGenerous(t)
 	for _, tt := range []struct {
 		claim string
@@ -28,6 +30,23 @@ func TestConversation(t *testing.T) {
 		{"a gap that is too large is answered with resync", resyncAfterHugeGap},
 		{"the same command again gets the same ack and changes nothing", resendIsIdempotent},
 		{"a reply names its message and cannot name another room's", replies},
+
+		{"a ticket in the first frame opens the same socket", firstMessage},
+		{"a program gets in with a bearer ticket and without a cookie", cliRoute},
+		{"errors have one shape", errorShape},
+		{"pages carry no inline script or style", noInlineCode},
+
+		{"who is added hears of it and may enter", memberAdded},
+		{"who is removed hears no more, on the socket that is open", memberRemoved},
+		{"who is banned does not come back until unbanned", memberBanned},
+		{"who is muted reads and does not write", memberMuted},
+		{"a new role acts at once", memberRole},
+		{"the list of members is for members", memberList},
+
+		{"sign-out closes every socket of the session", signOutClosesSockets},
+		{"one session of several can be ended", oneSessionOfSeveral},
+		{"somebody else's session does not exist", othersSession},
+		{"a new password ends the other sessions and keeps this one", newPassword},
 	} {
 		t.Run(tt.claim, func(t *testing.T) { t.Parallel(); tt.test(t, s) })
 	}
@@ -181,7 +200,7 @@ func searchIsLiteral(t *testing.T, s *Server) {
 		var page struct {
 			Messages []Message `json:"messages"`
 		}
-		req := "/api/rooms/" + id + "/search?limit=10&q=" + queryEscape(query)
+		req := "/api/rooms/" + id + "/search?limit=10&q=" + url.QueryEscape(query)
 		call(t, alice, http.MethodGet, req, nil, http.StatusOK, &page)
 		if got := bodies(page.Messages); !slices.Equal(got, want) {
 			t.Errorf("%q found %q, want %q", query, got, want)

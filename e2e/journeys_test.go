@@ -13,11 +13,28 @@ import (
 	"example.com/portcullis/internal/testkit"
 )
 
-// Two people who use the real pages.
-
-func TestBrowser_twoPeopleTalk(t *testing.T) {
-	s := startGenerous(t)
+// TestBrowser is what people do on the real pages, in one browser. Each person has a
+// browser context of their own, and every claim a server.
+func TestBrowser(t *testing.T) {
+	t.Parallel()
 	b := newBrowser(t)
+	for _, tt := range []struct {
+		claim string
+		test  func(*testing.T, browser)
+	}{
+		{"two people talk, and markup is text", twoPeopleTalk},
+		{"a keyboard is enough", keyboardAlone},
+		{"who loses the line comes back without loss or double", comesBack},
+		{"people are told in words what was taken away", takenAway},
+		{"every page is accessible at every size and colour", everyPage},
+		{"dialogs are accessible", dialogs},
+	} {
+		t.Run(tt.claim, func(t *testing.T) { t.Parallel(); tt.test(t, b) })
+	}
+}
+
+func twoPeopleTalk(t *testing.T, b browser) {
+	s := startGenerous(t)
 	for i, l := range []look{wide, narrow} {
 		t.Run(l.String(), func(t *testing.T) {
 			alice, bob := b.open(t, s.Base, "alice", l), b.open(t, s.Base, "bob", l)
@@ -89,12 +106,12 @@ func watchStatus(tb *tab) {
 
 func statuses(tb *tab) []string { return evaluate[[]string](tb, "window.statuses") }
 
-func TestBrowser_keyboardAlone(t *testing.T) {
+func keyboardAlone(t *testing.T, b browser) {
 	s := startGenerous(t)
 	host := signUp(t, s, "host")
 	id := room(t, host, "open")
 	hs := enter(t, host, id)
-	tb := newBrowser(t).open(t, s.Base, "keys", wide)
+	tb := b.open(t, s.Base, "keys", wide)
 	tb.signUp("keys", attack.Password)
 	tb.visit("/rooms/" + id)
 	tb.state("live")
@@ -145,14 +162,14 @@ func throughProxy(t *testing.T) (*Server, *testkit.Proxy) {
 	return startGenerous(t, "PORTCULLIS_LISTEN="+addr, "PORTCULLIS_BASE_URL=http://app.portcullis.localhost"+port), proxy
 }
 
-func TestBrowser_comesBackWithoutLossOrDouble(t *testing.T) {
+func comesBack(t *testing.T, b browser) {
 	s, line := throughProxy(t)
 	host := signUp(t, s, "host")
 	id := room(t, host, "open")
 	hs := enter(t, host, id)
 	say(t, hs, id, "before")
 
-	tb := newBrowser(t).open(t, s.Base, "carla", wide)
+	tb := b.open(t, s.Base, "carla", wide)
 	tb.signUp("carla", attack.Password)
 	tb.visit("/rooms/" + id)
 	tb.state("live")
@@ -213,10 +230,9 @@ func TestBrowser_comesBackWithoutLossOrDouble(t *testing.T) {
 	}
 }
 
-func TestBrowser_isToldWhatWasTakenAway(t *testing.T) {
+func takenAway(t *testing.T, b browser) {
 	s := startGenerous(t)
 	host := signUp(t, s, "host")
-	b := newBrowser(t)
 	for i, l := range []look{wide, narrow} {
 		t.Run(l.String(), func(t *testing.T) {
 			id := room(t, host, "closed")

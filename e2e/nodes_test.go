@@ -225,11 +225,12 @@ func TestNodes_aCrashLosesAndDoublesNothing(t *testing.T) {
 	const each, crashAt = 60, 20
 	var crash sync.Once
 	crashed := make(chan struct{})
-	senders := []*sender{}
-	var talking sync.WaitGroup
+	var senders []*sender
 	for i := range 4 {
-		s := &sender{client: signUp(t, a, fmt.Sprint("sender", i)), room: id, nodes: []*Server{a, b}, acked: map[string]int64{}}
-		senders = append(senders, s)
+		senders = append(senders, &sender{client: signUp(t, a, fmt.Sprint("sender", i)), room: id, nodes: []*Server{a, b}, acked: map[string]int64{}})
+	}
+	var talking sync.WaitGroup
+	for _, s := range senders {
 		talking.Go(func() {
 			s.send(t, each, func(n int) {
 				if n == crashAt {

@@ -91,7 +91,7 @@ func (tb *tab) fits(name string) {
 	}
 }
 
-func TestBrowser_everyPageIsAccessibleAtEverySizeAndColour(t *testing.T) {
+func everyPage(t *testing.T, b browser) {
 	s := startGenerous(t)
 	host := signUp(t, s, "host")
 	id := room(t, host, "open")
@@ -104,7 +104,6 @@ func TestBrowser_everyPageIsAccessibleAtEverySizeAndColour(t *testing.T) {
 	liked := say(t, hs, id, "liked")
 	ask(t, hs, "reaction.add", data{"room_id": id, "message_id": liked.MessageID, "emoji": "👍"})
 
-	b := newBrowser(t)
 	for _, l := range []look{wide, {1280, 800, "dark"}, {360, 740, "light"}, narrow} {
 		t.Run(l.String(), func(t *testing.T) {
 			tb := b.open(t, s.Base, "guest", l)
@@ -145,9 +144,8 @@ func TestBrowser_everyPageIsAccessibleAtEverySizeAndColour(t *testing.T) {
 	}
 }
 
-func TestBrowser_dialogsAreAccessible(t *testing.T) {
+func dialogs(t *testing.T, b browser) {
 	s := startGenerous(t)
-	b := newBrowser(t)
 	for _, l := range []look{wide, narrow} {
 		t.Run(l.String(), func(t *testing.T) {
 			tb := b.open(t, s.Base, "guest", l)
@@ -165,10 +163,8 @@ func TestBrowser_dialogsAreAccessible(t *testing.T) {
 	}
 }
 
-// pages are served without a word that the protocol or the policy does not know.
-func TestPages_carryNoInlineScriptOrStyle(t *testing.T) {
-	t.Parallel()
-	s := startGenerous(t)
+// noInlineCode: the policy forbids it, and what is forbidden is not even tried.
+func noInlineCode(t *testing.T, s *Server) {
 	alice := signUp(t, s, "alice")
 	for _, path := range []string{"/sign-in", "/sign-up", "/", "/sessions", "/no/such/page"} {
 		a, err := alice.Raw(t.Context(), http.MethodGet, path, http.Header{"Accept": {"text/html"}}, nil)

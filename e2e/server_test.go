@@ -129,7 +129,6 @@ type Server struct {
 	env    []string
 	cmd    *exec.Cmd
 	exited chan struct{}
-	target *attack.Target
 }
 
 // start runs a server until the test ends and returns when it is ready. Variables in

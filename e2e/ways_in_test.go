@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -12,12 +11,7 @@ import (
 	"example.com/portcullis/internal/attack"
 )
 
-func queryEscape(q string) string { return url.QueryEscape(q) }
-
-func ptr(s string) *string { return &s }
-
-func TestFirstMessage_opensTheSameSocket(t *testing.T) {
-	s := startGenerous(t)
+func firstMessage(t *testing.T, s *Server) {
 	alice := signUp(t, s, "alice")
 	ticket := func(t *testing.T, route string) string {
 		t.Helper()
@@ -82,8 +76,7 @@ func TestFirstMessage_opensTheSameSocket(t *testing.T) {
 	}
 }
 
-func TestCLIRoute_takesABearerTicketAndNoCookie(t *testing.T) {
-	s := startGenerous(t)
+func cliRoute(t *testing.T, s *Server) {
 	alice := signUp(t, s, "alice")
 	id := room(t, alice, "closed")
 	fresh := func() string {
@@ -100,7 +93,7 @@ func TestCLIRoute_takesABearerTicketAndNoCookie(t *testing.T) {
 	refusal(t, alice, attack.Handshake{Route: "/ws/cli", NoCookie: true}, http.StatusUnauthorized)
 	refusal(t, alice, attack.Handshake{Route: "/ws/cli"}, http.StatusUnauthorized) // the cookie is not read
 	mark := s.Logs.Mark()
-	refusal(t, alice, attack.Handshake{Route: "/ws/cli", NoCookie: true, Origin: ptr(s.Base), Bearer: fresh()}, http.StatusForbidden)
+	refusal(t, alice, attack.Handshake{Route: "/ws/cli", NoCookie: true, Origin: new(s.Base), Bearer: fresh()}, http.StatusForbidden)
 	s.wantEvent(t, mark, "malicious_cors", func(e Event) bool { return e.Control == "origin" })
 
 	// A ticket ends with its session, also where no cookie is sent.
@@ -111,6 +104,7 @@ func TestCLIRoute_takesABearerTicketAndNoCookie(t *testing.T) {
 }
 
 func TestHandshake_refusesWithOneStatusOneBodyAndOneEvent(t *testing.T) {
+	t.Parallel()
 	s := startGenerous(t)
 	alice := signUp(t, s, "alice")
 	used, err := alice.Ticket(t.Context(), "/ws")
@@ -140,9 +134,9 @@ func TestHandshake_refusesWithOneStatusOneBodyAndOneEvent(t *testing.T) {
 		{"no ticket", attack.Handshake{NoTicket: true}, 401, "ws_handshake_reject", "ticket"},
 		{"no cookie", attack.Handshake{NoCookie: true}, 401, "ws_handshake_reject", "session"},
 		{"a cookie that was signed out", attack.Handshake{Cookie: dead, Ticket: old}, 401, "ws_handshake_reject", "session"},
-		{"a foreign origin", attack.Handshake{Origin: ptr("https://evil.example")}, 403, "malicious_cors", "origin"},
-		{"the null origin", attack.Handshake{Origin: ptr("null")}, 403, "malicious_cors", "origin"},
-		{"a cookie and no origin", attack.Handshake{Origin: ptr("")}, 403, "malicious_cors", "origin"},
+		{"a foreign origin", attack.Handshake{Origin: new("https://evil.example")}, 403, "malicious_cors", "origin"},
+		{"the null origin", attack.Handshake{Origin: new("null")}, 403, "malicious_cors", "origin"},
+		{"a cookie and no origin", attack.Handshake{Origin: new("")}, 403, "malicious_cors", "origin"},
 		{"an unlisted subprotocol", attack.Handshake{Subprotocols: []string{"chat.v9"}}, 400, "ws_handshake_reject", "handshake-protocol"},
 		{"another host", attack.Handshake{Host: "evil.test"}, 421, "ws_handshake_reject", "host"},
 	} {

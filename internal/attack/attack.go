@@ -47,7 +47,7 @@ func lost(format string, args ...any) (Outcome, error) {
 func All() []Attack {
 	var all []Attack
 	for _, part := range [][]Attack{handshakeAttacks(), hostAttacks(), originAttacks(), csrfAttacks(), sessionAttacks(), ticketAttacks(), passwordAttacks(), clientIPAttacks(),
-		admissionAttacks(), frameAttacks(), schemaAttacks(), dispatchAttacks(), authzAttacks(), ratelimitAttacks(), replayAttacks(), revokeAttacks(), outboxAttacks(), headerAttacks()} {
+		admissionAttacks(), frameAttacks(), schemaAttacks(), dispatchAttacks(), authzAttacks(), sqlAttacks(), ratelimitAttacks(), replayAttacks(), revokeAttacks(), outboxAttacks(), headerAttacks()} {
 		all = append(all, part...)
 	}
 	return all

@@ -37,7 +37,7 @@ func (s *Service) AddMember(ctx context.Context, a Actor, room RoomID, username 
 	if err := s.limits.Take(ctx, a, RoomID{}, costChange); err != nil {
 		return Member{}, err
 	}
-	m, added, err := s.store.AddMember(ctx, authz.Roles(authz.Invite), a.User, room, username)
+	m, added, err := s.store.AddMember(ctx, authz.Roles(authz.Invite), a.User, room, fold(username))
 	if err != nil {
 		return Member{}, wrap("add member", err)
 	}

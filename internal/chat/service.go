@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"example.com/portcullis/internal/guard/authz"
@@ -94,7 +95,7 @@ func (s *Service) Direct(ctx context.Context, a Actor, username string) (Room, e
 	if err := s.limits.Take(ctx, a, RoomID{}, costChange); err != nil {
 		return Room{}, err
 	}
-	r, made, err := s.store.DirectRoom(ctx, a.User, username)
+	r, made, err := s.store.DirectRoom(ctx, a.User, fold(username))
 	if err == nil && made {
 		s.bus.Signal(ctx, Signal{Kind: MemberChanged, Room: r.ID, User: a.person(), Role: authz.Member})
 	}
@@ -222,6 +223,9 @@ func signedIn(a Actor) error {
 }
 
 func (a Actor) person() Person { return Person{a.User, a.Username, a.DisplayName} }
+
+// fold is the one spelling of a user name that people type: names are lower case.
+func fold(username string) string { return strings.ToLower(strings.TrimSpace(username)) }
 
 func page(limit int) int {
 	if limit <= 0 || limit > MaxPage {

@@ -18,6 +18,8 @@ import (
 // All SQL goes through exec, all, one and after. They use pgx's Query and SendBatch,
 // which speak the extended protocol, and never its Exec, which without arguments
 // speaks the simple one and runs as many statements as the text holds.
+//
+//control:name sql
 type query string
 
 // conn is a connection or a transaction on it.
