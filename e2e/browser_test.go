@@ -17,6 +17,7 @@ import (
 
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
@@ -241,7 +242,7 @@ func (tb *tab) click(selector string) {
 	tb.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// typeInto types into a field, which ends with Enter if text does.
+// typeInto types into a field.
 func (tb *tab) typeInto(selector, text string) {
 	tb.t.Helper()
 	tb.until("document.querySelector(" + quote(selector) + ")?.checkVisibility()")
@@ -272,7 +273,28 @@ func (tb *tab) signIn(username, password string) {
 // say writes a message and sends it with Enter.
 func (tb *tab) say(text string) {
 	tb.t.Helper()
-	tb.typeInto("#message", text+"\r")
+	tb.typeInto("#message", text)
+	tb.enter()
+	tb.until("document.getElementById('message').value === ''")
+}
+
+// enter presses Enter as a keyboard does: a page that takes the key down gets no line
+// break after it. (chromedp's own sends both, whatever the page says.)
+func (tb *tab) enter() {
+	tb.t.Helper()
+	tb.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		key := input.DispatchKeyEventParams{Key: "Enter", Code: "Enter", WindowsVirtualKeyCode: 13}
+		for _, step := range []input.DispatchKeyEventType{input.DispatchKeyEventTypeRawKeyDown, input.DispatchKeyEventTypeChar, input.DispatchKeyEventTypeKeyUp} {
+			key.Type, key.Text = step, ""
+			if step == input.DispatchKeyEventTypeChar {
+				key.Text = "\r"
+			}
+			if _, err := chromedp.Call(ctx, input.DispatchKeyEvent, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
 // bodyOf is a message with exactly that text, as JavaScript.

@@ -268,9 +268,12 @@ func resyncAfterHugeGap(t *testing.T, s *Server) {
 	id := room(t, alice, "closed")
 	as := enter(t, alice, id)
 	const count = 520 // more than 500
-	for range count {
+	for n := range int64(count) {
 		if _, err := as.Send("message.send", data{"room_id": id, "body": "many"}); err != nil {
 			t.Fatal(err)
+		}
+		if n%100 == 99 {
+			untilSeq(t, as, id, n+1)
 		}
 	}
 	untilSeq(t, as, id, count)

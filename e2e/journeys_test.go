@@ -50,7 +50,8 @@ func twoPeopleTalk(t *testing.T, b browser) {
 
 			title := fmt.Sprint("quay ", i)
 			alice.click("#open-new-room")
-			alice.typeInto("#new-room-name", title+"\r")
+			alice.typeInto("#new-room-name", title)
+			alice.enter()
 			alice.until("location.pathname.startsWith('/rooms/')")
 			path := evaluate[string](alice, "location.pathname")
 			alice.until("document.getElementById('room-title').textContent === " + quote(title))
@@ -69,7 +70,7 @@ func twoPeopleTalk(t *testing.T, b browser) {
 			}
 			bob.do(chromedp.SendKeys(chromedp.CSS("#message"), "hel"))
 			alice.until("document.getElementById('typing').textContent.includes('is typing')")
-			bob.say("lo back")
+			bob.say("lo back") // after what is there already
 			alice.hears("hello back")
 
 			// Markup is text, for the one who sends it and for the other.
@@ -115,9 +116,9 @@ func keyboardAlone(t *testing.T, b browser) {
 	tb.signUp("keys", attack.Password)
 	tb.visit("/rooms/" + id)
 	tb.state("live")
-	press := func(keys string, modifiers ...chromedp.Modifier) {
+	press := func(keys string) {
 		t.Helper()
-		tb.do(chromedp.KeyEvent(keys, chromedp.KeyModifiers(modifiers...)))
+		tb.do(chromedp.KeyEvent(keys))
 	}
 	// tabTo presses Tab until the focus is on what matches.
 	tabTo := func(selector string) {
@@ -131,17 +132,17 @@ func keyboardAlone(t *testing.T, b browser) {
 		tb.fail("Tab never reaches %s", selector)
 	}
 	tabTo("#join")
-	press("\r")
+	tb.enter()
 	tb.until("document.getElementById('message')?.checkVisibility()")
 	tb.visit("/rooms/" + id)
 	tb.state("live")
 	tabTo(".skip[href='#message'], #message")
 	if evaluate[bool](tb, "document.activeElement.matches('.skip')") {
-		press("\r")
+		tb.enter()
 	}
 	tb.until("document.activeElement.id === 'message'")
 	press("no mouse was here")
-	press("\r")
+	tb.enter()
 	tb.hears("no mouse was here")
 	untilSeq(t, hs, id, 1)
 	if m := messageOf(t, changes(hs, id)[0]); m.Body != "no mouse was here" {
@@ -218,8 +219,8 @@ func comesBack(t *testing.T, b browser) {
 	}
 
 	// The line breaks in the moment of sending: nobody knows whether it arrived.
-	tb.do(chromedp.SendKeys(chromedp.CSS("#message"), "in the moment"))
-	tb.do(chromedp.KeyEvent("\r"))
+	tb.typeInto("#message", "in the moment")
+	tb.enter()
 	line.Cut()
 	line.Resume()
 	tb.state("live")

@@ -38,8 +38,9 @@ const (
 	startTimeout = time.Minute
 	// stopTimeout is more than the server's own drain timeout.
 	stopTimeout = 30 * time.Second
-	// soon is how long a test waits for what should happen at once.
-	soon = 10 * time.Second
+	// soon is how long a test waits for what should happen at once, on a machine that
+	// is busy with other tests.
+	soon = 20 * time.Second
 )
 
 // binary builds the server once, with the race detector when the tests have it.

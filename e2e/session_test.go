@@ -146,7 +146,7 @@ func pause(d time.Duration) { <-time.After(d) }
 func TestSession_endsAtItsLifetimeWhateverHappens(t *testing.T) {
 	t.Parallel()
 	const lifetime = 4 * time.Second
-	s := startGenerous(t, "PORTCULLIS_SESSION_LIFETIME=4s", "PORTCULLIS_SESSION_IDLE=4s", "PORTCULLIS_PING_EVERY=500ms")
+	s := startGenerous(t, "PORTCULLIS_SESSION_LIFETIME=4s", "PORTCULLIS_SESSION_IDLE=4s", "PORTCULLIS_PING_EVERY=1s")
 	alice := signUp(t, s, "alice")
 	old := alice.Cookie
 	socket := open(t, alice, attack.Handshake{})
@@ -183,7 +183,7 @@ func TestSession_endsAtItsLifetimeWhateverHappens(t *testing.T) {
 func TestSession_endsWhenItsUserDoesNothing(t *testing.T) {
 	t.Parallel()
 	const idle = 2 * time.Second
-	s := startGenerous(t, "PORTCULLIS_SESSION_IDLE=2s", "PORTCULLIS_PING_EVERY=200ms")
+	s := startGenerous(t, "PORTCULLIS_SESSION_IDLE=2s", "PORTCULLIS_PING_EVERY=1s")
 	alice := signUp(t, s, "alice")
 	id := room(t, alice, "closed")
 	socket := enter(t, alice, id)
@@ -202,6 +202,23 @@ func TestSession_endsWhenItsUserDoesNothing(t *testing.T) {
 	}
 	s.wantEvent(t, mark, "ws_idle_timeout", func(e Event) bool { return e.User == alice.User.ID })
 	wantDead(t, alice, alice.Cookie)
+}
+
+func TestSession_whoAnswersEveryPingStays(t *testing.T) {
+	t.Parallel()
+	// Often, but what the configuration allows is what the limits on frames must allow.
+	s := startGenerous(t, "PORTCULLIS_PING_EVERY=300ms")
+	alice := signUp(t, s, "alice")
+	const quiet, late = 7 * time.Second, 4431 // 23 pings; the client answers while it reads
+	for range 3 {
+		code, err := open(t, alice, attack.Handshake{}).Closed(quiet)
+		if err != nil {
+			return // still open
+		}
+		if code != late { // which says that this machine was too busy to answer in time
+			t.Fatalf("closed with %d", code)
+		}
+	}
 }
 
 func TestSession_aSocketOpenedDuringTheSignOutDoesNotSurviveIt(t *testing.T) {

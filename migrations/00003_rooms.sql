@@ -62,3 +62,18 @@ COMMENT ON COLUMN bans.room_id IS 'The room.';
 COMMENT ON COLUMN bans.user_id IS 'The banned user.';
 COMMENT ON COLUMN bans.banned_by IS 'The moderator who did it.';
 COMMENT ON COLUMN bans.at IS 'When it was done.';
+
+CREATE TABLE sanctions (
+    room_id     uuid        NOT NULL REFERENCES rooms (id),
+    user_id     uuid        NOT NULL REFERENCES users (id),
+    role        text        NOT NULL,
+    muted_until timestamptz,
+    PRIMARY KEY (room_id, user_id),
+    CONSTRAINT sanctions_role_known CHECK (role IN ('reader', 'member'))
+);
+
+COMMENT ON TABLE sanctions IS 'What a member who is gone brings back when they return: leaving a room and entering it again must not end a mute or make a reader a member.';
+COMMENT ON COLUMN sanctions.room_id IS 'The room.';
+COMMENT ON COLUMN sanctions.user_id IS 'The former member.';
+COMMENT ON COLUMN sanctions.role IS 'What they return as: reader, or member.';
+COMMENT ON COLUMN sanctions.muted_until IS 'Until when they may not write; null: they may.';

@@ -113,8 +113,6 @@ func (r *Raw) Flood(b []byte, count int) int {
 
 // CloseCode reads frames until the server's close frame, at most d. 0 without an
 // error means that the connection ended without one; an error, that it is still open.
-var dbg int
-
 func (r *Raw) CloseCode(d time.Duration) (int, error) {
 	if err := r.SetReadDeadline(time.Now().Add(d)); err != nil {
 		return 0, err

@@ -47,6 +47,9 @@ func (s *Service) AddMember(ctx context.Context, a Actor, room RoomID, username 
 	return m, nil
 }
 
+// errLastOwner keeps a room from being left without anybody who may change it.
+var errLastOwner = &Error{Kind: Conflict, Public: "Give the room another owner first."}
+
 // RemoveMember takes a member out of a room; oneself is leaving. The last owner cannot leave.
 func (s *Service) RemoveMember(ctx context.Context, a Actor, room RoomID, target UserID) error {
 	return s.moderate(ctx, a, room, target, func(r Room, actor, t Standing) (Standing, string, error) {
@@ -54,8 +57,8 @@ func (s *Service) RemoveMember(ctx context.Context, a Actor, room RoomID, target
 			return t, "", ErrDenied
 		}
 		if target == a.User {
-			if t.Role == authz.Owner {
-				return t, "", &Error{Kind: Conflict, Public: "Give the room another owner before you leave it."}
+			if t.Role == authz.Owner && r.Owners < 2 {
+				return t, "", errLastOwner
 			}
 			return Standing{}, ReasonLeft, nil
 		}
@@ -83,14 +86,19 @@ func (s *Service) ChangeMember(ctx context.Context, a Actor, room RoomID, target
 	if change.MutedUntil != nil && change.MutedUntil.After(s.now().Add(maxMute)) {
 		return invalid("A mute ends within 30 days.")
 	}
-	return s.moderate(ctx, a, room, target, func(_ Room, actor, t Standing) (Standing, string, error) {
+	return s.moderate(ctx, a, room, target, func(r Room, actor, t Standing) (Standing, string, error) {
 		next, reason := t, ""
 		if t.Role == "" {
 			return t, "", ErrDenied
 		}
 		if change.Role != nil && *change.Role != t.Role {
 			// An owner may make another owner, which is how a room is handed over.
-			if !authz.CanOn(actor.Role, authz.ChangeRole, t.Role) {
+			// An owner may also step down, unless they are the last.
+			steppingDown := target == a.User && t.Role == authz.Owner
+			if steppingDown && r.Owners < 2 {
+				return t, "", errLastOwner
+			}
+			if !steppingDown && !authz.CanOn(actor.Role, authz.ChangeRole, t.Role) {
 				return t, "", ErrDenied
 			}
 			next.Role, reason = *change.Role, ReasonRole

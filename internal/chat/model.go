@@ -45,7 +45,9 @@ const (
 	// MaxPage bounds one answer of history or search.
 	MaxPage = 100
 	// MaxMissed is the longest gap that a resume replays; a longer one is answered with a resync.
-	MaxMissed = 500
+	MaxMissed = 200
+	// MaxMissedBytes bounds the same by size: a resume is cheap to ask for and dear to give.
+	MaxMissedBytes = 512 << 10
 	// MaxQuery bounds the text of one search.
 	MaxQuery = 200
 	// MaxRoomsPerUser bounds what one account can make us store (ASVS 2.4.1).
@@ -61,6 +63,7 @@ type Room struct {
 	Role       authz.Role // the reader's own role; empty: not a member (open rooms only)
 	ReadSeq    int64      // how far the reader has read
 	Members    int
+	Owners     int     // known only to a Decide
 	Peer       *Person // the other member of a direct room
 	CreatedAt  time.Time
 }

@@ -48,6 +48,10 @@ const (
 	costSearch  = 10
 	costChange  = 2 // membership and rooms: rare by hand, so twice
 	costRead    = 1
+
+	// changesPerCost: a resume costs one message for every so many changes it is given,
+	// or a few bytes of room.join could buy megabytes again and again.
+	changesPerCost = 10
 )
 
 // Rooms lists what a may see.
@@ -145,8 +149,17 @@ func (s *Service) Missed(ctx context.Context, a Actor, room RoomID, after int64)
 	if err != nil {
 		return Missed{}, wrap("read missed changes", err)
 	}
-	if len(changes) > MaxMissed || after > head {
+	size := 0
+	for _, c := range changes {
+		size += len(c.Message.Body)
+	}
+	if len(changes) > MaxMissed || size > MaxMissedBytes || after > head {
 		return Missed{Head: head, Resync: true}, nil
+	}
+	if cost := len(changes) / changesPerCost; cost > 0 {
+		if err := s.limits.Take(ctx, a, RoomID{}, cost); err != nil {
+			return Missed{}, err
+		}
 	}
 	return Missed{Changes: changes, Head: head}, nil
 }

@@ -25,6 +25,7 @@ type world struct {
 	dup        bool
 	standings  map[chat.UserID]chat.Standing
 	visibility chat.Visibility
+	owners     int
 	changes    []chat.Change
 	head       int64
 
@@ -55,7 +56,7 @@ func (w *world) Changes(_ context.Context, _ []authz.Role, _ chat.UserID, _ chat
 }
 func (w *world) ChangeMember(_ context.Context, by chat.UserID, room chat.RoomID, target chat.UserID, decide chat.Decide) (chat.Outcome, error) {
 	before := w.standings[target]
-	after, reason, err := decide(chat.Room{ID: room, Visibility: w.visibility}, w.standings[by], before)
+	after, reason, err := decide(chat.Room{ID: room, Visibility: w.visibility, Owners: w.owners}, w.standings[by], before)
 	if err != nil {
 		return chat.Outcome{}, err
 	}
@@ -126,6 +127,7 @@ func TestSend_whatIsRefusedIsNotStored(t *testing.T) {
 	}{
 		{"empty", "", chat.Invalid},
 		{"only space", " \n\t ", chat.Invalid},
+		{"nothing to see", "\u200b\ufeff", chat.Invalid},
 		{"too long", strings.Repeat("ä", 4097), chat.TooLarge},
 		{"control character", "a\x07b", chat.Invalid},
 		{"terminal escape", "a\x1b[31mb", chat.Invalid},
@@ -172,7 +174,7 @@ func TestMissed_alongGapOrAnImpossibleSeqIsAnsweredWithResync(t *testing.T) {
 		after  int64
 		n      int
 		resync bool
-	}{{"short gap", 998, 2, false}, {"longest gap", 500, chat.MaxMissed, false}, {"too long", 1, chat.MaxMissed + 1, true}, {"from the future", 5000, 0, true}} {
+	}{{"short gap", 998, 2, false}, {"longest gap", 800, chat.MaxMissed, false}, {"too long", 1, chat.MaxMissed + 1, true}, {"from the future", 5000, 0, true}} {
 		w.changes = make([]chat.Change, tt.n)
 		got, err := w.service.Missed(t.Context(), person(), room, tt.after)
 		if err != nil || got.Resync != tt.resync || got.Head != 1000 {
@@ -283,5 +285,51 @@ func TestEmoji_isAListAndNotARule(t *testing.T) {
 		if chat.Emoji(s) {
 			t.Errorf("%q was accepted", s)
 		}
+	}
+}
+
+func TestOwners_mayLeaveOrStepDownUnlessTheyAreTheLast(t *testing.T) {
+	reader := authz.Reader
+	for _, tt := range []struct {
+		name   string
+		owners int
+		want   bool
+	}{{"the last owner", 1, false}, {"one of two", 2, true}} {
+		for what, do := range map[string]func(*world, chat.Actor) error{
+			"leaves": func(w *world, a chat.Actor) error { return w.service.RemoveMember(t.Context(), a, room, a.User) },
+			"steps down": func(w *world, a chat.Actor) error {
+				return w.service.ChangeMember(t.Context(), a, room, a.User, chat.MemberChange{Role: &reader})
+			},
+		} {
+			w, a := newWorld(t), person()
+			w.owners = tt.owners
+			w.standings[a.User] = chat.Standing{Role: authz.Owner}
+			err := do(w, a)
+			if (err == nil) != tt.want || err != nil && chat.KindOf(err) != chat.Conflict {
+				t.Errorf("%s %s: err = %v, want allowed %v", tt.name, what, err, tt.want)
+			}
+		}
+	}
+}
+
+func TestMissed_aResumeCostsWhatItGives(t *testing.T) {
+	w := newWorld(t)
+	w.changes, w.head = make([]chat.Change, 150), 150
+	w.spent = true
+	if _, err := w.service.Missed(t.Context(), person(), room, 0); chat.KindOf(err) != chat.RateLimited {
+		t.Errorf("150 changes with a spent budget: %v, want rate limited", err)
+	}
+	w.changes = w.changes[:3]
+	if _, err := w.service.Missed(t.Context(), person(), room, 147); err != nil {
+		t.Errorf("a short gap after a broken line: %v", err)
+	}
+	w.spent = false
+	big := chat.Change{Message: chat.Message{Body: strings.Repeat("x", 16<<10)}}
+	w.changes = nil
+	for range 40 {
+		w.changes = append(w.changes, big)
+	}
+	if got, err := w.service.Missed(t.Context(), person(), room, 110); err != nil || !got.Resync || len(got.Changes) != 0 {
+		t.Errorf("640 KiB in 40 changes: resync %v, %v", got.Resync, err)
 	}
 }

@@ -16,7 +16,7 @@ var emoji = []string{"👍", "👎", "❤️", "😂", "😮", "😢", "🎉", "
 func Emoji(s string) bool { return slices.Contains(emoji, s) }
 
 func cleanBody(body string) (string, error) {
-	if strings.TrimSpace(body) == "" {
+	if !visible(body) {
 		return "", invalid("A message needs some text.")
 	}
 	if utf8.RuneCountInString(body) > MaxBody {
@@ -30,7 +30,7 @@ func cleanBody(body string) (string, error) {
 
 func cleanTitle(title string) (string, error) {
 	title = strings.TrimSpace(title)
-	if title == "" || utf8.RuneCountInString(title) > MaxTitle {
+	if !visible(title) || utf8.RuneCountInString(title) > MaxTitle {
 		return "", invalid("A room's title has 1 to 80 characters.")
 	}
 	if !shown(title) {
@@ -45,6 +45,12 @@ func cleanQuery(query string) (string, error) {
 		return "", invalid("Search for 1 to 200 characters of text.")
 	}
 	return query, nil
+}
+
+// visible reports whether there is anything to see: a space, a zero-width space and a
+// byte order mark are not.
+func visible(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) })
 }
 
 // shown reports whether every rune of s is what it looks like: no control

@@ -178,7 +178,7 @@ func New(o Options) (*Node, error) {
 		return nil, fmt.Errorf("fanout: %w", err)
 	}
 	n := &Node{
-		redis: o.Redis, prefix: o.Prefix, self: o.Node + "." + rand.Text()[:10], log: o.Log.With("node", o.Node),
+		redis: o.Redis, prefix: o.Prefix, self: o.Node + "." + rand.Text()[:10], log: o.Log,
 		audit: o.Audit, source: o.Source, sink: o.Sink, polls: o.Polls.orDefaults(), metrics: m,
 		outbox:      newOutbox(),
 		revocations: make(chan chat.Revocation, maxRevocations),

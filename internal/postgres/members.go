@@ -29,8 +29,9 @@ const (
 	// as nothing before was addressed to them.
 	enterRoom query = `
 WITH came AS (
-	INSERT INTO members (room_id, user_id, role, read_seq, joined_at)
-	SELECT r.id, $2, 'member', r.head_seq, $3 FROM rooms r
+	INSERT INTO members (room_id, user_id, role, muted_until, read_seq, joined_at)
+	SELECT r.id, $2, coalesce(s.role, 'member'), s.muted_until, r.head_seq, $3
+	FROM rooms r LEFT JOIN sanctions s ON s.room_id = r.id AND s.user_id = $2
 	WHERE r.id = $1 AND r.visibility = 'open' AND NOT EXISTS (SELECT 1 FROM bans b WHERE b.room_id = r.id AND b.user_id = $2)
 	ON CONFLICT DO NOTHING
 	RETURNING role, muted_until
@@ -160,8 +161,9 @@ WITH wanted AS (
 	WHERE r.id = $1 AND r.visibility <> 'direct'
 		AND NOT EXISTS (SELECT 1 FROM bans b WHERE b.room_id = r.id AND b.user_id = u.id)
 ), came AS (
-	INSERT INTO members (room_id, user_id, role, read_seq, joined_at)
-	SELECT room_id, user_id, 'member', head_seq, $5 FROM wanted
+	INSERT INTO members (room_id, user_id, role, muted_until, read_seq, joined_at)
+	SELECT w.room_id, w.user_id, coalesce(s.role, 'member'), s.muted_until, w.head_seq, $5
+	FROM wanted w LEFT JOIN sanctions s ON s.room_id = w.room_id AND s.user_id = w.user_id
 	ON CONFLICT DO NOTHING
 	RETURNING user_id, role, muted_until, joined_at
 )

@@ -18,6 +18,15 @@ const (
 		ON CONFLICT (room_id, user_id) DO UPDATE SET role = excluded.role, muted_until = excluded.muted_until`
 	dropMember query = `DELETE FROM members WHERE room_id = $1 AND user_id = $2`
 
+	// Leaving must not be a way out of a mute or of being a reader: both are kept for
+	// the day that the user comes back (enterRoom, addMember).
+	dropSanction query = `DELETE FROM sanctions WHERE room_id = $1 AND user_id = $2`
+	keepSanction query = `INSERT INTO sanctions (room_id, user_id, role, muted_until)
+		SELECT m.room_id, m.user_id, CASE m.role WHEN 'reader' THEN 'reader' ELSE 'member' END, m.muted_until
+		FROM members m WHERE m.room_id = $1 AND m.user_id = $2 AND (m.role = 'reader' OR m.muted_until > $3)`
+
+	countOwners query = `SELECT count(*) FROM members WHERE room_id = $1 AND role = 'owner'`
+
 	ban   query = `INSERT INTO bans (room_id, user_id, banned_by, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
 	unban query = `DELETE FROM bans WHERE room_id = $1 AND user_id = $2`
 
@@ -59,6 +68,9 @@ func (r *Rooms) ChangeMember(ctx context.Context, by chat.UserID, room chat.Room
 		if !inRoom || !known || actor.standing.Role == "" {
 			return chat.ErrDenied
 		}
+		if seen.Owners, _, err = one(ctx, c, value[int], countOwners, room.UUID); err != nil {
+			return err
+		}
 		next, reason, err := decide(seen, actor.standing, whom.standing)
 		if err != nil {
 			return err
@@ -85,7 +97,8 @@ func (r *Rooms) store(ctx context.Context, c conn, by chat.UserID, room chat.Roo
 	target, now := out.Person.ID.UUID, r.now()
 	steps := []statement{{setStanding, []any{room.UUID, target, string(out.After.Role), nullTime(out.After.MutedUntil), now}}}
 	if out.After.Role == "" {
-		steps = []statement{{dropMember, []any{room.UUID, target}}}
+		who := []any{room.UUID, target}
+		steps = []statement{{dropSanction, who}, {keepSanction, append(who, now)}, {dropMember, who}}
 	}
 	switch {
 	case out.After.Banned && out.After.Role != "":

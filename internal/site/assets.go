@@ -1,6 +1,8 @@
 package site
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -8,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strconv"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -18,8 +21,9 @@ import (
 // paths are always of one version.
 
 type asset struct {
-	kind string
-	body []byte
+	kind   string
+	body   []byte
+	zipped []byte // nil: not smaller
 }
 
 type assets struct {
@@ -70,13 +74,35 @@ func readFiles(web fs.FS, root string) (map[string]asset, error) {
 			return fmt.Errorf("%s: no media type for this ending", name)
 		}
 		body, err := fs.ReadFile(web, name)
-		files[name[len(root)+1:]] = asset{kind, body}
+		if err != nil {
+			return err
+		}
+		zipped, err := zip(body)
+		files[name[len(root)+1:]] = asset{kind, body, zipped}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("site: read %s: %w", root, err)
 	}
 	return files, nil
+}
+
+// zip compresses what is the same for everybody and holds no secret, once, at the
+// start. Nothing else here is ever compressed: the length of a compressed page tells
+// what a secret in it has in common with text that an attacker chose (BREACH).
+func zip(body []byte) ([]byte, error) {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(body); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil || b.Len() >= len(body) {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 // base is where the current static files are.
@@ -88,7 +114,7 @@ func (s *Site) getAsset(w http.ResponseWriter, c *call) error {
 		return errNotFound
 	}
 	// The address changes with the content, so a copy is good for ever (RFC 8246).
-	return a.write(w, "public, max-age=31536000, immutable")
+	return a.write(w, c.Request, "public, max-age=31536000, immutable")
 }
 
 func (s *Site) getSchema(w http.ResponseWriter, c *call) error {
@@ -96,14 +122,19 @@ func (s *Site) getSchema(w http.ResponseWriter, c *call) error {
 	if !found {
 		return errNotFound
 	}
-	return a.write(w, "public, max-age=3600")
+	return a.write(w, c.Request, "public, max-age=3600")
 }
 
-func (a asset) write(w http.ResponseWriter, cache string) error {
-	h := w.Header()
+func (a asset) write(w http.ResponseWriter, r *http.Request, cache string) error {
+	h, body := w.Header(), a.body
+	h.Add("Vary", "Accept-Encoding")
+	if a.zipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = a.zipped
+	}
 	h.Set("Content-Type", a.kind)
-	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", cache)
-	_, _ = w.Write(a.body) // a failure is the client's, who is gone
+	_, _ = w.Write(body) // a failure is the client's, who is gone
 	return nil
 }

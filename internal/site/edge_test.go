@@ -1,9 +1,11 @@
 package site_test
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -187,8 +189,23 @@ func TestAssets(t *testing.T) {
 			t.Errorf("%s %q", name, got)
 		}
 	}
-	if len(res.Result().Cookies()) != 0 || res.Header().Get("Vary") != "" {
+	if len(res.Result().Cookies()) != 0 || res.Header().Get("Vary") != "Accept-Encoding" {
 		t.Error("a static file carries a session")
+	}
+	larger := files()
+	larger["schemas/defs.v1.json"].Data = []byte(strings.Repeat(`{"type": "object"} `, 50))
+	large := newWorld(t, func(o *site.Options) { o.Web = larger }).browser()
+	schema := large.send("GET", "/schemas/defs.v1.json", "", header("Accept-Encoding", "br, gzip"))
+	plain := large.send("GET", "/schemas/defs.v1.json", "")
+	zipped, err := gzip.NewReader(schema.Body)
+	if err != nil || schema.Header().Get("Content-Encoding") != "gzip" || plain.Header().Get("Content-Encoding") != "" {
+		t.Fatalf("compressed: %q %v", schema.Header().Get("Content-Encoding"), err)
+	}
+	if got, err := io.ReadAll(zipped); err != nil || string(got) != plain.Body.String() {
+		t.Errorf("the compressed file is another: %v", err)
+	}
+	if b.send("GET", "/sign-in", "", header("Accept-Encoding", "gzip")).Header().Get("Content-Encoding") != "" {
+		t.Error("a page with a token in it was compressed")
 	}
 	base := strings.TrimSuffix(src, "/js/main.js")
 	for _, target := range []string{

@@ -57,6 +57,21 @@ func TestOutbox_aPeerThatNeverReadsIsClosedAfterTheWriteDeadline(t *testing.T) {
 	})
 }
 
+func TestClose_aPeerThatDoesNotAnswerIsNotWaitedForLong(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world, c *client) {
+		w.server.Revoke(chat.Revocation{Session: chat.SessionID{UUID: c.login.sid}, At: time.Now()})
+		c.ws.SetCloseHandler(func(int, string) error { return nil }) // neither answers nor closes
+		_, err := c.tryRead()
+		if !websocket.IsCloseError(err, int(closeRevoked)) {
+			t.Fatalf("read: %v", err)
+		}
+		time.Sleep(closeWait + 100*time.Millisecond)
+		if n := w.gate.inside(); n != 0 {
+			t.Errorf("%d slots are still held", n)
+		}
+	})
+}
+
 // faulty panics when it is written to, once told so.
 type faulty struct {
 	net.Conn

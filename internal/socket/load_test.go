@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -68,16 +69,11 @@ func TestFanout_onePeerThatDoesNotReadHurtsNobody(t *testing.T) {
 	before := liveHeap()
 	body := strings.Repeat("x", 4000)
 	start := time.Now()
-	r := w.server.hub.room(room)
-	for range posts / 8 {
+	for sent := 8; sent <= posts; sent += 8 {
 		w.chat.post(room, 8, body)
-		r.mu.Lock() // at the pace of the passes, so that only the slow one is slow
-		for len(r.pending) > 0 {
-			r.space.Wait()
-		}
-		r.mu.Unlock()
+		// At the pace of those who read, so that only one is slow.
+		testkit.Eventually(t, 3*testWait, func() bool { return got.Load() == int64(others*sent) })
 	}
-	testkit.Eventually(t, 3*testWait, func() bool { return got.Load() == others*posts })
 	t.Logf("%d deliveries of %d bytes in %v", others*posts, len(body), time.Since(start))
 	w.events.has(t, "ws_slow_consumer", "slow_consumer")
 	if e, _ := w.events.find("ws_slow_consumer"); e.Conn == "" {
@@ -90,6 +86,34 @@ func TestFanout_onePeerThatDoesNotReadHurtsNobody(t *testing.T) {
 	if after := liveHeap(); after > before+8<<20 {
 		t.Errorf("heap grew by %d KiB", (after-before)>>10)
 	}
+}
+
+func TestFanout_whoPublishesWaitsWhenTooMuchHasGathered(t *testing.T) {
+	codec()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := &room{hub: w.server.hub, running: true} // by nobody
+		r.space = sync.NewCond(&r.mu)
+		r.add(&member{conn: stuck(t, w, chat.UserID{}), room: r})
+		big := make([]byte, 60<<10)
+		for r.bytes <= maxPending {
+			r.gather(big, 1)
+		}
+		var done atomic.Bool
+		go func() {
+			r.gather(big, 2)
+			done.Store(true)
+		}()
+		synctest.Wait()
+		if done.Load() || r.bytes > maxPending+passBytes+maxHeader {
+			t.Fatalf("did not wait with %d bytes gathered", r.bytes)
+		}
+		r.take(nil)
+		synctest.Wait()
+		if !done.Load() {
+			t.Error("waits although a pass has taken some")
+		}
+	})
 }
 
 func TestChurn_connectingAndAbortingLeavesNothing(t *testing.T) {

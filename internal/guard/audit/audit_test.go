@@ -20,11 +20,16 @@ type memory struct {
 	mu     sync.Mutex
 	events []audit.Event
 	err    error
+	fails  int // this many times first
 }
 
 func (m *memory) Insert(_ context.Context, events []audit.Event) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.fails > 0 {
+		m.fails--
+		return errors.New("restarting")
+	}
 	if m.err != nil {
 		return m.err
 	}
@@ -147,4 +152,24 @@ func TestRef_joinsEventsWithoutTellingTheID(t *testing.T) {
 	if strings.Contains(ref, id[:8]) {
 		t.Error("a reference must not hold the id")
 	}
+}
+
+func TestRun_aDatabaseThatRestartsCostsNoEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memory{fails: 5}
+		l, err := audit.New(audit.Options{Log: slog.New(slog.DiscardHandler), Store: store, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { l.Run(ctx) })
+		l.Record(ctx, audit.Event{Name: audit.TokenReuse})
+		time.Sleep(time.Minute) // of the bubble's clock
+		cancel()
+		wg.Wait()
+		if len(store.events) != 1 || l.Dropped() != 0 {
+			t.Errorf("stored %d, dropped %d: want the one event, late", len(store.events), l.Dropped())
+		}
+	})
 }

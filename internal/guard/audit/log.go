@@ -30,6 +30,9 @@ const (
 	batchWait = 250 * time.Millisecond
 	// insertTimeout gives a slow database up before the queue behind it fills.
 	insertTimeout = 5 * time.Second
+	// firstRetry and lastRetry are the waits after a failed insert, doubling in between.
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
 )
 
 // Log is the Recorder of the running server. Two queues lead to two sinks, so that
@@ -126,10 +129,10 @@ func (l *Log) runStore(ctx context.Context) {
 	for {
 		select {
 		case e := <-l.toStore:
-			l.insert(l.gather(ctx, e))
+			l.insert(ctx, l.gather(ctx, e))
 		case <-ctx.Done():
 			for len(l.toStore) > 0 {
-				l.insert(l.gather(ctx, <-l.toStore))
+				l.insert(ctx, l.gather(ctx, <-l.toStore))
 			}
 			return
 		}
@@ -160,13 +163,27 @@ func (l *Log) gather(ctx context.Context, first Event) []Event {
 	return events
 }
 
-// insert uses a context of its own: the last events of a stopping server matter.
-func (l *Log) insert(events []Event) {
-	ctx, cancel := context.WithTimeout(context.Background(), insertTimeout)
-	defer cancel()
-	if err := l.opts.Store.Insert(ctx, events); err != nil {
-		l.dropped.Add(int64(len(events)))
-		l.opts.Log.Error("security events not stored", "count", len(events), "error", err)
+// insert stores a batch, and tries again while there is room for what comes behind
+// it: a database that restarts must not cost the evidence. It uses a context of its
+// own for each try, because the last events of a stopping server matter; once ctx
+// has ended there is one try.
+func (l *Log) insert(ctx context.Context, events []Event) {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		try, cancel := context.WithTimeout(context.Background(), insertTimeout)
+		err := l.opts.Store.Insert(try, events)
+		cancel()
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil || len(l.toStore) > queueLen/2 {
+			l.dropped.Add(int64(len(events)))
+			l.opts.Log.Error("security events not stored", "count", len(events), "error", err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
 	}
 }
 

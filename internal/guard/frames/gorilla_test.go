@@ -158,9 +158,11 @@ func TestGorilla_aMillionTinyFragmentsEndAtThe65th(t *testing.T) {
 }
 
 func TestGorilla_aMillionEmptyMessagesEndAtTheFrameBudget(t *testing.T) {
-	o := attack(t, frames.Defaults(), repeat(frame(fin|text, ""), 1_000_000))
+	l := frames.Defaults()
+	l.FramesPerSecond = 1 // so that hardly anything comes back during the test, however slow the machine
+	o := attack(t, l, repeat(frame(fin|text, ""), 1_000_000))
 	v := wantKind(t, o, frames.FrameRate)
-	if o.messages < 1000 || v.Frame > 4000 { // the burst, and what came back during the test
+	if o.messages < 1000 || v.Frame > 1100 { // the burst
 		t.Errorf("ended at frame %d after %d messages", v.Frame, o.messages)
 	}
 }
@@ -177,9 +179,11 @@ func TestGorilla_200000PingsEndAtTheEleventh(t *testing.T) {
 }
 
 func TestGorilla_largestMessagesEndAtTheByteBudget(t *testing.T) {
-	o := attack(t, frames.Defaults(), repeat(frame(fin|text, strings.Repeat("x", 64<<10)), 200))
+	l := frames.Defaults()
+	l.BytesPerSecond = 1 << 10 // so that hardly anything comes back during the test, however slow the machine
+	o := attack(t, l, repeat(frame(fin|text, strings.Repeat("x", 64<<10)), 200))
 	wantKind(t, o, frames.ByteRate)
-	if o.messages < 31 || o.messages > 60 { // 2 MiB, and what came back during the test
+	if o.messages < 31 || o.messages > 33 { // the burst of 2 MiB
 		t.Errorf("%d messages of 64 KiB passed", o.messages)
 	}
 }

@@ -199,10 +199,10 @@ const report = (err) => tell('', why(err));
 /** @param {Promise<unknown>} p @returns {Promise<string>} '' or why not */
 const outcome = (p) => p.then(() => '', why);
 
-/** @param {string} username @returns {Promise<string>} '' or why not */
-const direct = (username) => outcome(api.call('POST', '/api/direct', { username: username.toLowerCase() }).then(enter));
 /** @param {string} username */
-const tryDirect = async (username) => tell('', await direct(username));
+const direct = (username) => api.call('POST', '/api/direct', { username: username.trim().toLowerCase() });
+/** @param {string} username */
+const openDirect = (username) => void direct(username).then(enter, report);
 /** @param {string} what did not happen @param {string} why '' if it did */
 function tell(what, why) { if (why && !ended) store.notice.value = what ? `${what}: ${why}.` : why; }
 
@@ -323,14 +323,14 @@ mountMembers(store, {
     await (way === 'ban' ? api.call('PUT', `/api/rooms/${id}/bans/${m.user.id}`) : api.call('DELETE', `/api/rooms/${id}/members/${m.user.id}`)).catch(report);
     if (way !== 'leave') void readMembers(id);
   },
-  direct: (username) => void tryDirect(username),
+  direct: openDirect,
 });
-mountAsk('new-room', 'open-new-room', (form) => outcome(api.call('POST', '/api/rooms', { title: String(form.get('title')).trim(), visibility: form.get('visibility') }).then(enter)));
-mountAsk('direct-dialog', 'open-direct', (form) => direct(String(form.get('username')).trim()));
+mountAsk('new-room', 'open-new-room', (form) => api.call('POST', '/api/rooms', { title: String(form.get('title')).trim(), visibility: form.get('visibility') }), enter, why);
+mountAsk('direct-dialog', 'open-direct', (form) => direct(String(form.get('username'))), enter, why);
 const search = mountSearch(store,
   async (q) => listOf(await api.call('GET', `/api/rooms/${store.current.value}/search?q=${encodeURIComponent(q)}&limit=${PAGE}`), 'messages', message),
   async (m) => { if (!(await timeline.reveal(m.seq))) store.notice.value = 'That message is too far back to show here.'; });
-mountShortcuts({ switcher: mountSwitcher(store, (id) => void open(id), (username) => void tryDirect(username)), search, step, idle: () => timeline.toEnd() });
+mountShortcuts({ switcher: mountSwitcher(store, (id) => void open(id), openDirect), search, step, idle: () => timeline.toEnd() });
 
 const heading = byID('room-title'), searchButton = byID('open-search'), notice = byID('notice'), noticeText = byID('notice-text');
 effect(() => {

@@ -20,7 +20,8 @@ export function mountDetails(store, { protocol, buffered, waiting }) {
   const [conn, version, ends, sent, meter, queue, buffer] = ['conn', 'protocol', 'ends', 'rate', 'meter', 'queue', 'buffer'].map((name) => byID(`s-${name}`)), frames = byID('frames');
   const show = () => {
     const s = store.socket.value, live = store.link.value.name === 'live' && s;
-    text(conn, live ? s.conn : 'none');
+    text(conn, live ? `${s.conn.slice(0, 12)}…` : 'none');
+    conn.title = live ? s.conn : '';
     text(version, live ? protocol() : 'none');
     text(ends, s ? left(s.ends - Date.now()) : 'unknown');
     const rate = store.rate(), of = s?.perMinute ?? 0;

@@ -16,20 +16,24 @@ export function mountDialogs() {
 }
 
 /**
- * A dialog with fields that stays open until what it asks for is done.
+ * A dialog with fields that stays open until what it asks for is done. It closes
+ * before what comes next, because closing gives the focus back to its opener.
  * @param {string} id @param {string} opener
- * @param {(form: FormData) => Promise<string>} done '' when done, else why not
+ * @param {(form: FormData) => Promise<unknown>} ask @param {(answer: unknown) => void} next @param {(err: unknown) => string} why
  */
-export function mountAsk(id, opener, done) {
+export function mountAsk(id, opener, ask, next, why) {
   const d = dialog(id), form = /** @type {HTMLFormElement} */ (d.querySelector('form')), error = /** @type {HTMLElement} */ (d.querySelector('.error'));
   byID(opener).addEventListener('click', () => { form.reset(); text(error, ''); d.showModal(); });
   form.addEventListener('submit', async (e) => {
     e.preventDefault();
     const button = /** @type {HTMLButtonElement} */ (form.querySelector('[type=submit]'));
     button.disabled = true;
-    text(error, await done(new FormData(form)));
+    try {
+      const answer = await ask(new FormData(form));
+      d.close();
+      next(answer);
+    } catch (err) { text(error, why(err)); }
     button.disabled = false;
-    if (!error.textContent) d.close();
   });
 }
 

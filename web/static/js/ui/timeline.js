@@ -3,7 +3,6 @@ import { can } from '../protocol/roles.js';
 import { EMOJI } from '../protocol/emoji.js';
 import { effect } from '../state/signal.js';
 import { rows } from '../state/timeline.js';
-import { announce } from './announce.js';
 import { byID, near, patch, text } from './h.js';
 import { openMenu } from './menu.js';
 import { element, same } from './message.js';
@@ -265,6 +264,14 @@ export function mountTimeline(store, actions) {
       return row !== null;
     },
   };
+}
+
+/** Says something to those who listen. @param {string} words */
+function announce(words) {
+  const el = byID('announce');
+  el.textContent = '';
+  // A change that follows an empty text is spoken even if the words are the same.
+  setTimeout(() => { el.textContent = words; }, 50);
 }
 
 /** @param {string} words */
