@@ -40,6 +40,7 @@ var traces = map[string][]trace{
 	"dispatch":           {{"sequence_fail", "dispatch"}, {"input_validation_discrete_fail", "schema"}},
 	"close":              {{"ws_protocol_error", "frames"}},
 	"heartbeat":          {{"ws_heartbeat_lost", "heartbeat"}},
+	"sql":                nil, // a search for such a text is a search
 	"headers":            nil, // they are looked at, and nothing is refused
 }
 

@@ -267,7 +267,7 @@ func resyncAfterHugeGap(t *testing.T, s *Server) {
 	alice := signUp(t, s, "alice")
 	id := room(t, alice, "closed")
 	as := enter(t, alice, id)
-	const count = 520 // more than 500
+	const count = 250 // more than 200
 	for n := range int64(count) {
 		if _, err := as.Send("message.send", data{"room_id": id, "body": "many"}); err != nil {
 			t.Fatal(err)

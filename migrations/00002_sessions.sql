@@ -45,7 +45,7 @@ CREATE TABLE session_tokens (
 CREATE INDEX session_tokens_of_session ON session_tokens (sid);
 CREATE UNIQUE INDEX session_tokens_in_use ON session_tokens (sid) WHERE retired_at IS NULL;
 
-COMMENT ON TABLE session_tokens IS 'The tokens that a session had, at most one of them in use. A token changes when the password is proven again.';
+COMMENT ON TABLE session_tokens IS 'The tokens that a session had, at most one of them in use. A token changes when the password is proven again; a sign-out with any of them ends the session.';
 COMMENT ON COLUMN session_tokens.token_hash IS 'SHA-256 of the token in the cookie. The token itself is nowhere.';
 COMMENT ON COLUMN session_tokens.sid IS 'The session that the token opens.';
 COMMENT ON COLUMN session_tokens.data IS 'The session''s record as the server encodes it; empty once the token is retired.';

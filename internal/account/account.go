@@ -10,7 +10,9 @@
 // are budgeted per account and client prefix together, per client prefix, and
 // over all, so that an attacker elsewhere cannot use up the victim's own tries; a change of
 // password, role or standing ends the user's other sessions in one transaction
-// and tells every node.
+// and tells every node. Proving a password takes a tenth of a second, in which it
+// can be changed: every change raises the user's credential generation, and what
+// was proven in another generation neither becomes a session nor changes a password.
 //
 // Not covered: a password that the attacker knows already, and a user who signs in
 // on a machine that the attacker controls.
@@ -32,26 +34,37 @@ type User struct {
 	DisplayName  string
 	Role         authz.SiteRole
 	PasswordHash string // argon2id in PHC form
-	Disabled     bool
-	CreatedAt    time.Time
+	// CredentialGen rises with every change of password, role or standing. Whatever is
+	// decided by this User holds as long as the stored one is the same.
+	CredentialGen int64
+	Disabled      bool
+	CreatedAt     time.Time
 }
 
-// ErrNoUser says that there is no such account. It never reaches a client.
-var ErrNoUser = errors.New("no such user")
+// Errors of a Store. They never reach a client.
+var (
+	// ErrNoUser says that there is no such account.
+	ErrNoUser = errors.New("no such user")
+	// ErrChanged says that the password, role or standing is not the verified one any more.
+	ErrChanged = errors.New("credential changed meanwhile")
+)
 
-// Store keeps accounts. The three Set methods end sessions in the same transaction
-// as the change, with entries in the revocation outbox, and return the ended sids.
+// Store keeps accounts. The three Set methods raise the user's credential generation
+// and end sessions in the same transaction, with entries in the revocation outbox, and
+// return the ended sids. They change the user first and end sessions second: a sign-in
+// that is stored at the same time is then either refused or ended.
 type Store interface {
 	// Create stores a new user; *chat.Error of kind Conflict when the name is taken.
 	Create(ctx context.Context, u User) error
 	// ByUsername and ByID return ErrNoUser when there is none.
 	ByUsername(ctx context.Context, username string) (User, error)
 	ByID(ctx context.Context, id chat.UserID) (User, error)
-	// SetPassword replaces the hash and ends every session of the user but keep.
-	SetPassword(ctx context.Context, id chat.UserID, hash string, keep chat.SessionID, reason string) ([]chat.SessionID, error)
+	// SetPassword replaces the hash and ends every session of the user but keep. It is
+	// ErrChanged, and nothing happens, if verified is given and not the stored generation.
+	SetPassword(ctx context.Context, id chat.UserID, hash string, verified *int64, keep chat.SessionID, reason string) ([]chat.SessionID, error)
 	// SetRole changes the site role and ends every session of the user.
 	SetRole(ctx context.Context, id chat.UserID, role authz.SiteRole, reason string) ([]chat.SessionID, error)
-	// SetDisabled disables or enables an account; disabling ends every session.
+	// SetDisabled disables or enables an account; both end every session.
 	SetDisabled(ctx context.Context, id chat.UserID, disabled bool, reason string) ([]chat.SessionID, error)
 	// Rehash replaces oldHash by newHash if it is still the stored one.
 	Rehash(ctx context.Context, id chat.UserID, oldHash, newHash string) error

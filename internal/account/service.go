@@ -140,7 +140,8 @@ func (s *Service) Create(ctx context.Context, username, pw, displayName string, 
 }
 
 // SignIn proves a password. Wrong password, unknown name and disabled account
-// have one answer and take the work of one argon2id hash each.
+// have one answer and take the work of one argon2id hash each. The proof is of the
+// User's CredentialGen: give it to session.Manager.SignIn, which refuses a later one.
 //
 //control:name password
 func (s *Service) SignIn(ctx context.Context, c Caller, username, pw string) (User, error) {
@@ -178,7 +179,8 @@ func (s *Service) SignIn(ctx context.Context, c Caller, username, pw string) (Us
 	return u, nil
 }
 
-// ChangePassword replaces a's password and ends every other session of a.
+// ChangePassword replaces a's password and ends every other session of a. Of two
+// changes that prove the same password at once, one is made.
 func (s *Service) ChangePassword(ctx context.Context, c Caller, a chat.Actor, current, next string) error {
 	u, err := s.o.Store.ByID(ctx, a.User)
 	if err != nil {
@@ -198,14 +200,19 @@ func (s *Service) ChangePassword(ctx context.Context, c Caller, a chat.Actor, cu
 	if err := s.o.Passwords.Check(next, u.Username); err != nil {
 		return invalid(err.Error())
 	}
-	if err := s.setPassword(ctx, u.ID, next, a.Session); err != nil {
+	switch err := s.setPassword(ctx, u.ID, next, &u.CredentialGen, a.Session); {
+	case errors.Is(err, ErrChanged):
+		s.record(ctx, c, audit.Event{Name: audit.PasswordChangeFail, Level: audit.Critical, Control: "password", Reason: "credential_changed", User: u.ID.String()})
+		return ErrInvalidCredentials
+	case err != nil:
 		return err
 	}
 	s.record(ctx, c, audit.Event{Name: audit.PasswordChange, Level: audit.Info, Control: "password", User: u.ID.String()})
 	return nil
 }
 
-// ResetPassword is the administrator's: it ends every session of the user.
+// ResetPassword is the administrator's: it ends every session of the user, and holds
+// whatever the user changes at the same time.
 func (s *Service) ResetPassword(ctx context.Context, username, next string) error {
 	u, err := s.Find(ctx, username)
 	if err != nil {
@@ -214,16 +221,16 @@ func (s *Service) ResetPassword(ctx context.Context, username, next string) erro
 	if err := s.o.Passwords.Check(next, u.Username); err != nil {
 		return invalid(err.Error())
 	}
-	return s.setPassword(ctx, u.ID, next, chat.SessionID{})
+	return s.setPassword(ctx, u.ID, next, nil, chat.SessionID{})
 }
 
-func (s *Service) setPassword(ctx context.Context, id chat.UserID, pw string, keep chat.SessionID) error {
+func (s *Service) setPassword(ctx context.Context, id chat.UserID, pw string, verified *int64, keep chat.SessionID) error {
 	hash, err := s.o.Passwords.Hash(ctx, pw)
 	if err != nil {
 		return busy(err)
 	}
 	const reason = "password_change"
-	ended, err := s.o.Store.SetPassword(ctx, id, hash, keep, reason)
+	ended, err := s.o.Store.SetPassword(ctx, id, hash, verified, keep, reason)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
@@ -251,7 +258,8 @@ func (s *Service) SetRole(ctx context.Context, username string, role authz.SiteR
 	return nil
 }
 
-// SetDisabled disables an account, which ends its sessions, or enables it again.
+// SetDisabled disables an account or enables it again. Both end its sessions: what
+// was stored meanwhile does not wake up.
 func (s *Service) SetDisabled(ctx context.Context, username string, disabled bool) error {
 	u, err := s.Find(ctx, username)
 	if err != nil {

@@ -32,6 +32,7 @@ type world struct {
 	events   []audit.Event
 	work     int // argon2id hashes that would have been made
 	busy     bool
+	during   func() // happens while a password is being hashed
 	now      time.Time
 }
 
@@ -78,10 +79,14 @@ func (w *world) update(id chat.UserID, keep chat.SessionID, change func(*account
 		return nil, err
 	}
 	change(&u)
+	u.CredentialGen++
 	w.users[u.Username] = u
 	return slices.DeleteFunc(slices.Clone(w.sessions), func(s chat.SessionID) bool { return s == keep }), nil
 }
-func (w *world) SetPassword(_ context.Context, id chat.UserID, hash string, keep chat.SessionID, _ string) ([]chat.SessionID, error) {
+func (w *world) SetPassword(_ context.Context, id chat.UserID, hash string, verified *int64, keep chat.SessionID, _ string) ([]chat.SessionID, error) {
+	if u, err := w.ByID(w.t.Context(), id); err == nil && verified != nil && *verified != u.CredentialGen {
+		return nil, account.ErrChanged
+	}
 	return w.update(id, keep, func(u *account.User) { u.PasswordHash = hash })
 }
 func (w *world) SetRole(_ context.Context, id chat.UserID, role authz.SiteRole, _ string) ([]chat.SessionID, error) {
@@ -91,7 +96,7 @@ func (w *world) SetDisabled(_ context.Context, id chat.UserID, disabled bool, _ 
 	return w.update(id, chat.SessionID{}, func(u *account.User) { u.Disabled = disabled })
 }
 func (w *world) Rehash(_ context.Context, id chat.UserID, _, newHash string) error {
-	_, err := w.update(id, chat.SessionID{}, func(u *account.User) { u.PasswordHash = newHash })
+	_, err := w.update(id, chat.SessionID{}, func(u *account.User) { u.PasswordHash = newHash; u.CredentialGen-- }) // as it was
 	return err
 }
 func (w *world) List(context.Context, int) ([]account.User, error) { return nil, nil }
@@ -106,6 +111,10 @@ func (w *world) Check(pw, _ string) error {
 }
 func (w *world) Hash(_ context.Context, pw string) (string, error) {
 	w.work++
+	if during := w.during; during != nil {
+		w.during = nil
+		during()
+	}
 	return "hash:" + pw, nil
 }
 func (w *world) Verify(_ context.Context, hash, pw string) (bool, bool, error) {
@@ -306,6 +315,74 @@ func TestChangePassword_endsEveryOtherSessionAndNotThisOne(t *testing.T) {
 	}
 	if len(w.revoked) != 1 || w.revoked[0].Session != thief || w.revoked[0].Reason != "password_change" {
 		t.Errorf("revoked %+v, want the thief's session alone", w.revoked)
+	}
+}
+
+// The attack: owner and thief change the password at once, both with the old one.
+// Whoever comes second proved a password that is none any more.
+func TestChangePassword_ofTwoAtOnceOneWins(t *testing.T) {
+	for name, first := range map[string]func(w *world, a chat.Actor) error{
+		"the owner's change": func(w *world, a chat.Actor) error {
+			return w.service.ChangePassword(t.Context(), caller("198.51.100.7"), a, good, good+"-owner")
+		},
+		"the administrator's reset": func(w *world, _ chat.Actor) error {
+			return w.service.ResetPassword(t.Context(), "alice", good+"-owner")
+		},
+	} {
+		w := newWorld(t, nil)
+		u := w.person("alice")
+		a := chat.Actor{User: u.ID, Session: chat.SessionID{UUID: uuid.New()}, Username: "alice"}
+		w.during = func() {
+			if err := first(w, a); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		err := w.service.ChangePassword(t.Context(), caller("192.0.2.1"), a, good, good+"-thief")
+		if !errors.Is(err, account.ErrInvalidCredentials) {
+			t.Errorf("after %s: err = %v, want the answer to a wrong password", name, err)
+		}
+		if got := w.users["alice"].PasswordHash; got != "hash:"+good+"-owner" {
+			t.Errorf("after %s: hash %q", name, got)
+		}
+		if e := w.last(); e.Name != audit.PasswordChangeFail || e.Reason != "credential_changed" || e.Level != audit.Critical {
+			t.Errorf("after %s: event %+v", name, e)
+		}
+	}
+}
+
+// The administrator's word holds whatever the user does meanwhile.
+func TestResetPassword_overridesAChangeThatIsFaster(t *testing.T) {
+	w := newWorld(t, nil)
+	u := w.person("alice")
+	w.during = func() {
+		a := chat.Actor{User: u.ID, Session: chat.SessionID{UUID: uuid.New()}, Username: "alice"}
+		if err := w.service.ChangePassword(t.Context(), caller("192.0.2.1"), a, good, good+"-thief"); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := w.service.ResetPassword(t.Context(), "alice", good+"-reset"); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.users["alice"].PasswordHash; got != "hash:"+good+"-reset" {
+		t.Errorf("hash %q", got)
+	}
+}
+
+// What SignIn returns is what it proved: a change during the work on the hash must not
+// show in it, or the session would be of a password that nobody proved.
+func TestSignIn_returnsTheGenerationThatItProved(t *testing.T) {
+	w := newWorld(t, nil)
+	u := w.person("alice")
+	u.PasswordHash = "old-hash:" + good // so that the sign-in also makes a hash
+	w.users["alice"] = u
+	w.during = func() {
+		if err := w.service.SetRole(t.Context(), "alice", authz.Auditor); err != nil {
+			t.Error(err)
+		}
+	}
+	got, err := w.signIn("192.0.2.1", "alice", good)
+	if err != nil || got.CredentialGen != u.CredentialGen || w.users["alice"].CredentialGen == u.CredentialGen {
+		t.Errorf("generation %d of %d, stored %d, error %v", got.CredentialGen, u.CredentialGen, w.users["alice"].CredentialGen, err)
 	}
 }
 

@@ -56,7 +56,7 @@ type standing struct {
 	conn string
 }
 
-// presence is what this node has said and must say again.
+// presence is who is connected here, which is said again from time to time.
 type presence struct {
 	mu   sync.Mutex
 	held map[standing]struct{}
@@ -67,23 +67,33 @@ func (n *Node) presenceKeys(s standing) []string {
 	return []string{room + ":" + s.user.String(), room}
 }
 
-// Enter notes a connection of user in room; first if it is the user's only one there
-// on any node. Presence is best effort: after an error it is said again within 20 s.
-func (n *Node) Enter(ctx context.Context, room chat.RoomID, user chat.UserID, conn string) (first bool, err error) {
+// Note says whether a connection of user on this node is in room; changed if that is
+// news. It never blocks. What Note says becomes true in Redis even without Enter and
+// Leave: who is there is renewed within 20 s, who is not expires within 60 s.
+func (n *Node) Note(room chat.RoomID, user chat.UserID, conn string, there bool) (changed bool) {
 	s := standing{room, user, conn}
 	n.presence.mu.Lock()
-	n.presence.held[s] = struct{}{}
-	n.presence.mu.Unlock()
-	return n.runPresence(ctx, enterScript, s)
+	defer n.presence.mu.Unlock()
+	if _, was := n.presence.held[s]; was == there {
+		return false
+	}
+	if there {
+		n.presence.held[s] = struct{}{}
+	} else {
+		delete(n.presence.held, s)
+	}
+	return true
+}
+
+// Enter tells all nodes now what Note said; first if the connection is the user's
+// only one in room on any node.
+func (n *Node) Enter(ctx context.Context, room chat.RoomID, user chat.UserID, conn string) (first bool, err error) {
+	return n.runPresence(ctx, enterScript, standing{room, user, conn})
 }
 
 // Leave undoes Enter; last if the user has no connection left in room on any node.
 func (n *Node) Leave(ctx context.Context, room chat.RoomID, user chat.UserID, conn string) (last bool, err error) {
-	s := standing{room, user, conn}
-	n.presence.mu.Lock()
-	delete(n.presence.held, s)
-	n.presence.mu.Unlock()
-	return n.runPresence(ctx, leaveScript, s)
+	return n.runPresence(ctx, leaveScript, standing{room, user, conn})
 }
 
 func (n *Node) runPresence(ctx context.Context, script *redis.Script, s standing) (bool, error) {

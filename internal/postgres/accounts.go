@@ -16,10 +16,10 @@ type Accounts struct{ db *DB }
 
 var _ account.Store = (*Accounts)(nil)
 
-const userColumns = `u.id, u.username, u.display_name, u.role, u.password_hash, u.disabled_at IS NOT NULL, u.created_at`
+const userColumns = `u.id, u.username, u.display_name, u.role, u.password_hash, u.credential_gen, u.disabled_at IS NOT NULL, u.created_at`
 
 func scanUser(r row) (u account.User, err error) {
-	err = r(&u.ID.UUID, &u.Username, &u.DisplayName, &u.Role, &u.PasswordHash, &u.Disabled, intoTime{&u.CreatedAt})
+	err = r(&u.ID.UUID, &u.Username, &u.DisplayName, &u.Role, &u.PasswordHash, &u.CredentialGen, &u.Disabled, intoTime{&u.CreatedAt})
 	return u, err
 }
 
@@ -30,10 +30,11 @@ const (
 	userByID       query = `SELECT ` + userColumns + ` FROM users u WHERE u.id = $1`
 	listUsers      query = `SELECT ` + userColumns + ` FROM users u ORDER BY u.username LIMIT $1`
 
-	setPassword query = `UPDATE users SET password_hash = $2 WHERE id = $1`
-	setRole     query = `UPDATE users SET role = $2 WHERE id = $1`
-	disable     query = `UPDATE users SET disabled_at = coalesce(disabled_at, $2) WHERE id = $1`
-	enable      query = `UPDATE users SET disabled_at = NULL WHERE id = $1`
+	// $3 is the generation in which the old password was verified, or null.
+	setPassword query = `UPDATE users SET password_hash = $2, credential_gen = credential_gen + 1 WHERE id = $1 AND ($3::bigint IS NULL OR credential_gen = $3)`
+	setRole     query = `UPDATE users SET role = $2, credential_gen = credential_gen + 1 WHERE id = $1`
+	disable     query = `UPDATE users SET disabled_at = coalesce(disabled_at, $2), credential_gen = credential_gen + 1 WHERE id = $1`
+	enable      query = `UPDATE users SET disabled_at = NULL, credential_gen = credential_gen + 1 WHERE id = $1`
 	rehash      query = `UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2`
 )
 
@@ -79,40 +80,45 @@ func (a *Accounts) find(ctx context.Context, q query, arg any) (u account.User, 
 }
 
 // SetPassword replaces the hash and ends every session of the user but keep, in one
-// transaction with the outbox.
-func (a *Accounts) SetPassword(ctx context.Context, id chat.UserID, hash string, keep chat.SessionID, reason string) ([]chat.SessionID, error) {
-	return a.change(ctx, id, statement{setPassword, []any{id.UUID, hash}}, true, keep, reason)
+// transaction with the outbox; account.ErrChanged if verified is not the generation.
+func (a *Accounts) SetPassword(ctx context.Context, id chat.UserID, hash string, verified *int64, keep chat.SessionID, reason string) ([]chat.SessionID, error) {
+	missing := account.ErrNoUser
+	if verified != nil {
+		missing = account.ErrChanged
+	}
+	return a.change(ctx, id, statement{setPassword, []any{id.UUID, hash, verified}}, missing, keep, reason)
 }
 
 // SetRole changes the site role and ends every session of the user.
 func (a *Accounts) SetRole(ctx context.Context, id chat.UserID, role authz.SiteRole, reason string) ([]chat.SessionID, error) {
-	return a.change(ctx, id, statement{setRole, []any{id.UUID, string(role)}}, true, chat.SessionID{}, reason)
+	return a.change(ctx, id, statement{setRole, []any{id.UUID, string(role)}}, account.ErrNoUser, chat.SessionID{}, reason)
 }
 
-// SetDisabled disables an account and ends its sessions, or enables it.
+// SetDisabled disables an account or enables it, and ends its sessions.
 func (a *Accounts) SetDisabled(ctx context.Context, id chat.UserID, disabled bool, reason string) ([]chat.SessionID, error) {
-	if !disabled {
-		return a.change(ctx, id, statement{enable, []any{id.UUID}}, false, chat.SessionID{}, reason)
+	set := statement{enable, []any{id.UUID}}
+	if disabled {
+		set = statement{disable, []any{id.UUID, a.db.now()}}
 	}
-	return a.change(ctx, id, statement{disable, []any{id.UUID, a.db.now()}}, true, chat.SessionID{}, reason)
+	return a.change(ctx, id, set, account.ErrNoUser, chat.SessionID{}, reason)
 }
 
-// change runs set on one user and, if end, ends the user's sessions first: afterwards
-// they would no longer count as live, and nobody would be told.
-func (a *Accounts) change(ctx context.Context, id chat.UserID, set statement, end bool, keep chat.SessionID, reason string) (ended []chat.SessionID, err error) {
+// change runs set on one user, then ends the user's sessions; it is missing if set
+// found nobody. In this order, because set locks the user: a sign-in that is stored
+// at the same time (proven, in commitSession) has committed before and is ended, or
+// waits for us and is refused. The other way round, one could slip between.
+func (a *Accounts) change(ctx context.Context, id chat.UserID, set statement, missing error, keep chat.SessionID, reason string) (ended []chat.SessionID, err error) {
 	err = a.db.tx(ctx, func(ctx context.Context, c conn) error {
-		if end {
-			sids, err := all(ctx, c, value[uuid.UUID], endSessions, a.db.now(), id.UUID, keep.UUID, reason)
-			if err != nil {
-				return err
-			}
-			for _, sid := range sids {
-				ended = append(ended, chat.SessionID{UUID: sid})
-			}
-		}
 		n, err := exec(ctx, c, set.query, set.args...)
-		if err == nil && n == 0 {
-			return account.ErrNoUser
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return missing
+		}
+		sids, err := all(ctx, c, value[uuid.UUID], endSessions, a.db.now(), id.UUID, keep.UUID, reason)
+		for _, sid := range sids {
+			ended = append(ended, chat.SessionID{UUID: sid})
 		}
 		return err
 	})

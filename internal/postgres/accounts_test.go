@@ -105,21 +105,20 @@ func TestSet_endsTheUsersSessionsAndNobodyElses(t *testing.T) {
 		name   string
 		change change
 		keeps  bool // the session that is kept
-		ends   bool // the others
 		check  func(account.User) bool
 	}{
 		{"password", func(w *world, ann chat.Person, keep chat.SessionID) ([]chat.SessionID, error) {
-			return w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$new", keep, "password_change")
-		}, true, true, func(u account.User) bool { return u.PasswordHash == "$argon2id$new" }},
+			return w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$new", nil, keep, "password_change")
+		}, true, func(u account.User) bool { return u.PasswordHash == "$argon2id$new" }},
 		{"role", func(w *world, ann chat.Person, _ chat.SessionID) ([]chat.SessionID, error) {
 			return w.Accounts().SetRole(w.ctx, ann.ID, authz.Admin, "role_change")
-		}, false, true, func(u account.User) bool { return u.Role == authz.Admin }},
+		}, false, func(u account.User) bool { return u.Role == authz.Admin }},
 		{"disable", func(w *world, ann chat.Person, _ chat.SessionID) ([]chat.SessionID, error) {
 			return w.Accounts().SetDisabled(w.ctx, ann.ID, true, "disabled")
-		}, false, true, func(u account.User) bool { return u.Disabled }},
+		}, false, func(u account.User) bool { return u.Disabled }},
 		{"enable", func(w *world, ann chat.Person, _ chat.SessionID) ([]chat.SessionID, error) {
 			return w.Accounts().SetDisabled(w.ctx, ann.ID, false, "disabled")
-		}, true, false, func(u account.User) bool { return !u.Disabled }},
+		}, false, func(u account.User) bool { return !u.Disabled }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -135,7 +134,7 @@ func TestSet_endsTheUsersSessionsAndNobodyElses(t *testing.T) {
 				t.Errorf("user %+v, error %v", u, err)
 			}
 			want := 0
-			for l, lives := range map[*login]bool{&kept: c.keeps, &other: !c.ends, &bobs: true} {
+			for l, lives := range map[*login]bool{&kept: c.keeps, &other: false, &bobs: true} {
 				if got := w.live(*l); got != lives {
 					t.Errorf("session lives %v, want %v", got, lives)
 				}
@@ -150,9 +149,11 @@ func TestSet_endsTheUsersSessionsAndNobodyElses(t *testing.T) {
 			if err != nil || len(ended) != want || len(list) != want {
 				t.Errorf("%d ended, %d in the outbox, error %v; want %d", len(ended), len(list), err, want)
 			}
-			w.commit(other)
-			if c.ends && w.live(other) {
+			if w.commit(other) || w.live(other) {
 				t.Error("a late commit revived the session")
+			}
+			if u.CredentialGen != 1 {
+				t.Errorf("generation %d, want 1: sign-ins that are on their way would stay valid", u.CredentialGen)
 			}
 		})
 	}
@@ -166,15 +167,45 @@ func TestSet_changesNothingForAnUnknownUser(t *testing.T) {
 	}
 }
 
-func TestSetDisabled_shutsOutASessionThatItDidNotSee(t *testing.T) {
+func TestSetDisabled_shutsOutASignInThatItDidNotSee(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
 	ann := w.user("ann")
-	if _, err := w.Accounts().SetDisabled(w.ctx, ann.ID, true, "disabled"); err != nil {
-		t.Fatal(err)
+	before, late := w.login(ann), w.proven(ann, 0)
+	set := func(disabled bool) {
+		t.Helper()
+		if _, err := w.Accounts().SetDisabled(w.ctx, ann.ID, disabled, "disabled"); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if w.live(w.login(ann)) { // a sign-in that was past its password check
+	set(true)
+	if w.commit(late) || w.live(late) { // it was past its password check
 		t.Error("a disabled user has a live session")
+	}
+	set(false)
+	if w.live(before) || w.live(late) {
+		t.Error("a session woke up when the user was enabled")
+	}
+	if w.commit(late) || w.live(late) {
+		t.Error("a sign-in from before the disabling became a session after the enabling")
+	}
+	now := w.proven(ann, 2)
+	if !w.commit(now) || !w.live(now) {
+		t.Error("an enabled user cannot sign in")
+	}
+}
+
+// A row that got past every check while the user was disabled is dead, and must not
+// wake up with the user.
+func TestSetDisabled_endsWhatIsLeftWhenTheUserIsEnabled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	ann := w.user("ann")
+	left := w.login(ann)
+	w.raw("UPDATE users SET disabled_at = now() WHERE id = $1", ann.ID.UUID) // ends nothing
+	ended, err := w.Accounts().SetDisabled(w.ctx, ann.ID, false, "disabled")
+	if err != nil || len(ended) != 1 || ended[0].UUID != left.record.SID || w.live(left) {
+		t.Errorf("ended %v, error %v, lives %v", ended, err, w.live(left))
 	}
 }
 

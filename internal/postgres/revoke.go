@@ -14,7 +14,7 @@ const (
 	endSession query = `
 WITH ended AS (
 	UPDATE sessions s SET revoked_at = $1, revoke_reason = $4
-	WHERE s.user_id = $2 AND s.sid = $3 AND ` + live + `
+	WHERE s.user_id = $2 AND s.sid = $3 AND ` + running + `
 	RETURNING s.sid, s.user_id
 ), outbox AS (
 	INSERT INTO revocations (session_id, user_id, reason) SELECT sid, user_id, $4 FROM ended
@@ -22,11 +22,12 @@ WITH ended AS (
 SELECT sid FROM ended`
 
 	// endSessions takes the rows in the order of their sids, so that two such
-	// statements about one user cannot wait for each other.
+	// statements about one user cannot wait for each other. It asks for running and not
+	// for live: in the transaction that disables the user, none is live any more.
 	endSessions query = `
 WITH ended AS (
 	UPDATE sessions SET revoked_at = $1, revoke_reason = $4
-	WHERE sid IN (SELECT s.sid FROM sessions s WHERE s.user_id = $2 AND s.sid <> $3 AND ` + live + ` ORDER BY s.sid FOR UPDATE OF s)
+	WHERE sid IN (SELECT s.sid FROM sessions s WHERE s.user_id = $2 AND s.sid <> $3 AND ` + running + ` ORDER BY s.sid FOR UPDATE OF s)
 	RETURNING sid, user_id
 ), outbox AS (
 	INSERT INTO revocations (session_id, user_id, reason) SELECT sid, user_id, $4 FROM ended

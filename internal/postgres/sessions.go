@@ -15,16 +15,19 @@ import (
 //
 // A session is a row of sessions and lives on while its tokens, rows of
 // session_tokens, change. Whether it is live is the condition live below and nothing
-// else; no statement clears revoked_at or moves ends_at. Statements lock the session
-// before its token, all of them, so that two cannot wait for each other.
+// else; no statement clears revoked_at or moves ends_at. Statements lock the user before
+// the session and the session before its token, all of them, so that two cannot wait
+// for each other.
 type Sessions struct{ db *DB }
 
 var _ session.Store = (*Sessions)(nil)
 
 const (
+	// running is true of a session s that has not ended at the time $1.
+	running = `s.revoked_at IS NULL AND s.idle_ends_at > $1 AND s.ends_at > $1`
+
 	// live is true of a session s that may be used at the time $1.
-	live = `s.revoked_at IS NULL AND s.idle_ends_at > $1 AND s.ends_at > $1
-		AND (SELECT u.disabled_at FROM users u WHERE u.id = s.user_id) IS NULL`
+	live = running + ` AND (SELECT u.disabled_at FROM users u WHERE u.id = s.user_id) IS NULL`
 
 	sessionColumns = `s.sid, s.user_id, s.created_at, s.authenticated_at, s.last_seen_at, s.idle_ends_at, s.ends_at, s.ip, s.user_agent`
 )
@@ -52,6 +55,12 @@ func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, foun
 
 // commitSession stores a session and its token, or changes nothing.
 //
+// It inserts a signed-in session only if its user is enabled and still of the
+// generation ($13) whose password was proven. The row of the user stays locked until
+// the commit, so that a change of it comes wholly before this sign-in, which then
+// inserts nothing, or wholly after, and ends the session. Sessions that exist do not
+// lock their user: a revocation has found them.
+//
 // It inserts nothing if the token is retired or another session's, and gives an
 // existing session another token only in a renewal ($12). The index
 // session_tokens_in_use holds that renewal to having retired the token before. On a
@@ -59,7 +68,11 @@ func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, foun
 // on the row's newest version under its lock, so a revocation that commits first wins.
 // It does not touch ends_at, created_at, the user, or where the session came from.
 const commitSession query = `
-WITH saved AS (
+WITH proven AS MATERIALIZED (
+	SELECT 1 FROM users u
+	WHERE u.id = $3 AND u.disabled_at IS NULL AND u.credential_gen = $13 AND NOT EXISTS (SELECT 1 FROM sessions x WHERE x.sid = $2)
+	FOR SHARE OF u
+), saved AS (
 	INSERT INTO sessions AS s (sid, user_id, created_at, authenticated_at, last_seen_at, idle_ends_at, ends_at, ip, user_agent)
 	SELECT $2::uuid, $3::uuid, $4::timestamptz, $5::timestamptz, $1::timestamptz, least($6::timestamptz, $7::timestamptz), $7::timestamptz, $8, $9
 	WHERE least($6::timestamptz, $7::timestamptz) > $1
@@ -67,6 +80,7 @@ WITH saved AS (
 		AND (EXISTS (SELECT 1 FROM session_tokens t WHERE t.token_hash = $10)
 			OR NOT EXISTS (SELECT 1 FROM sessions x WHERE x.sid = $2)
 			OR $12::boolean)
+		AND ($3 IS NULL OR EXISTS (SELECT 1 FROM sessions x WHERE x.sid = $2) OR EXISTS (SELECT 1 FROM proven))
 	ON CONFLICT (sid) DO UPDATE SET
 		last_seen_at = $1,
 		idle_ends_at = least(excluded.idle_ends_at, s.ends_at),
@@ -79,7 +93,8 @@ SELECT $10, sid, $11 FROM saved
 ON CONFLICT (token_hash) DO UPDATE SET data = excluded.data
 WHERE session_tokens.retired_at IS NULL AND session_tokens.sid = excluded.sid`
 
-// CommitCtx stores a session's data; see session.Store for what it refuses, silently.
+// CommitCtx stores a session's data; session.ErrNone if it stored nothing, for which
+// see session.Store.
 // idleEnd is scs's expiry. A new session ends where its own record says.
 func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, idleEnd time.Time) error {
 	r, err := session.ParseRecord(data)
@@ -87,12 +102,15 @@ func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, idl
 		return fmt.Errorf("commit session: %w", err)
 	}
 	err = s.db.do(ctx, func(ctx context.Context, c conn) error {
-		_, err := exec(ctx, c, commitSession, s.db.now(), r.SID, null(r.User), r.CreatedAt, nullTime(r.AuthenticatedAt),
-			idleEnd, r.EndsAt, r.IP, r.UserAgent, session.HashToken(token), data, session.IsRenewing(ctx))
+		n, err := exec(ctx, c, commitSession, s.db.now(), r.SID, null(r.User), r.CreatedAt, nullTime(r.AuthenticatedAt),
+			idleEnd, r.EndsAt, r.IP, r.UserAgent, session.HashToken(token), data, session.IsRenewing(ctx), r.CredentialGen)
+		if err == nil && n == 0 {
+			return session.ErrNone
+		}
 		return err
 	})
 	if violates(err, "session_tokens_in_use") {
-		return nil // the session has a token: that of a renewal that was faster, or the one to be renewed
+		err = session.ErrNone // the session has a token: that of a renewal that was faster, or the one to be renewed
 	}
 	if err != nil {
 		return fmt.Errorf("commit session: %w", err)
@@ -101,30 +119,36 @@ func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, idl
 }
 
 const (
+	// signOut asks whose token it is and not whether it is in use: a renewal may have
+	// retired it since the request loaded the session, which is to end all the same.
 	signOut query = `
 WITH ended AS (
 	UPDATE sessions s SET revoked_at = $1, revoke_reason = 'sign_out'
 	FROM session_tokens t
-	WHERE t.token_hash = $2 AND t.retired_at IS NULL AND s.sid = t.sid AND s.revoked_at IS NULL
+	WHERE t.token_hash = $2 AND s.sid = t.sid AND s.revoked_at IS NULL
 	RETURNING s.sid, s.user_id
 )
 INSERT INTO revocations (session_id, user_id, reason) SELECT sid, user_id, 'sign_out' FROM ended`
 
-	retireToken query = `UPDATE session_tokens SET retired_at = $1, data = '' WHERE token_hash = $2 AND retired_at IS NULL`
+	retireToken  query = `UPDATE session_tokens SET retired_at = $1, data = '' WHERE token_hash = $2 AND retired_at IS NULL`
+	retireTokens query = `UPDATE session_tokens SET retired_at = $1, data = ''
+	WHERE sid = (SELECT t.sid FROM session_tokens t WHERE t.token_hash = $2) AND retired_at IS NULL`
 )
 
-// DeleteCtx ends a token and, unless ctx is marked by session.Renewing, its session,
-// with the entry in the outbox, in one transaction. A token that opens nothing ends
-// nothing either.
+// DeleteCtx ends the session that a token was given for, with all its tokens and the
+// entry in the outbox, in one transaction; within session.Renewing only the token.
 func (s *Sessions) DeleteCtx(ctx context.Context, token string) error {
 	hash, now := session.HashToken(token), s.db.now()
 	err := s.db.tx(ctx, func(ctx context.Context, c conn) error {
-		if !session.IsRenewing(ctx) {
-			if _, err := exec(ctx, c, signOut, now, hash); err != nil {
-				return err
-			}
+		if session.IsRenewing(ctx) {
+			_, err := exec(ctx, c, retireToken, now, hash)
+			return err
 		}
-		_, err := exec(ctx, c, retireToken, now, hash)
+		if _, err := exec(ctx, c, signOut, now, hash); err != nil {
+			return err
+		}
+		// A statement of its own: it sees the token of a renewal that signOut waited for.
+		_, err := exec(ctx, c, retireTokens, now, hash)
 		return err
 	})
 	if err != nil {

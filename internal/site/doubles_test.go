@@ -98,6 +98,7 @@ func (p *presence) Online(context.Context, chat.RoomID) ([]chat.UserID, error) {
 type brittle struct {
 	*sessiontest.Memory
 	find, commit, remove error
+	removing             func() // happens before a token is removed
 }
 
 var errStore = errors.New("the store is on fire at 10.0.0.7")
@@ -120,6 +121,10 @@ func (b *brittle) DeleteCtx(ctx context.Context, token string) error {
 	if b.remove != nil {
 		return b.remove
 	}
+	if removing := b.removing; removing != nil {
+		b.removing = nil
+		removing()
+	}
 	return b.Memory.DeleteCtx(ctx, token)
 }
 
@@ -130,6 +135,7 @@ type accounts struct {
 	closed   bool
 	writes   int
 	callers  []account.Caller
+	during   func() // happens while a password is being proven
 }
 
 func (a *accounts) add(name string) {
@@ -138,6 +144,13 @@ func (a *accounts) add(name string) {
 	}
 	if _, there := a.users[name]; !there {
 		a.users[name] = account.User{ID: chat.UserID{UUID: uuid.New()}, Username: name, DisplayName: strings.ToUpper(name), Role: authz.User}
+	}
+}
+
+func (a *accounts) prove() {
+	if during := a.during; during != nil {
+		a.during = nil
+		during()
 	}
 }
 
@@ -159,6 +172,7 @@ func (a *accounts) SignUp(_ context.Context, c account.Caller, username, pw, _ s
 
 func (a *accounts) SignIn(_ context.Context, c account.Caller, username, pw string) (account.User, error) {
 	a.callers = append(a.callers, c)
+	a.prove()
 	u, found := a.users[username]
 	if !found || pw != password {
 		return account.User{}, account.ErrInvalidCredentials
@@ -168,6 +182,7 @@ func (a *accounts) SignIn(_ context.Context, c account.Caller, username, pw stri
 
 func (a *accounts) ChangePassword(_ context.Context, c account.Caller, _ chat.Actor, current, _ string) error {
 	a.callers = append(a.callers, c)
+	a.prove()
 	if current != password {
 		return account.ErrInvalidCredentials
 	}

@@ -101,6 +101,7 @@ func (s *Site) postSignOut(w http.ResponseWriter, c *call) error {
 
 // postPassword ends every other session of the user, in the transaction that stores
 // the new password, and gives this one a new token: a copied cookie dies either way.
+// If this session ended meanwhile the password is changed, and who asks is nobody.
 func (s *Site) postPassword(w http.ResponseWriter, c *call) error {
 	var sent struct {
 		Current string `json:"current_password"`
@@ -112,7 +113,11 @@ func (s *Site) postPassword(w http.ResponseWriter, c *call) error {
 	if err := s.o.Accounts.ChangePassword(c.Context(), c.caller(), c.actor, sent.Current, sent.New); err != nil {
 		return err
 	}
-	if err := s.o.Sessions.Renew(c.Context()); err != nil {
+	switch err := s.o.Sessions.Renew(c.Context()); {
+	case errors.Is(err, session.ErrNone): // ended or renewed by another request meanwhile
+		s.record(c, audit.Event{Name: audit.SessionUseAfterEnd, Level: audit.Warn, Control: "session", Reason: "no_live_session"})
+		return errSignedOut
+	case err != nil:
 		return fmt.Errorf("renew session: %w", err)
 	}
 	s.record(c, audit.Event{Name: audit.SessionRenewed, Level: audit.Info, Control: "session", Reason: "password_change"})
@@ -137,19 +142,33 @@ func (s *Site) signUp(c *call, username, password, displayName string) error {
 }
 
 // begin gives the browser a session of u. A session of somebody else that it had
-// until now ends like at a sign-out, with its sockets.
+// until now ends like at a sign-out, with its sockets. A password that was changed
+// while it was being proven is a wrong one: the event is the last word on it.
 func (s *Site) begin(c *call, u account.User) error {
-	old := c.session
-	sess, err := s.o.Sessions.SignIn(c.Context(), u.ID.UUID, c.network.String(), c.UserAgent())
-	if err != nil {
+	sess, err := s.o.Sessions.SignIn(c.Context(), u.ID.UUID, u.CredentialGen, c.network.String(), c.UserAgent())
+	refused := errors.Is(err, session.ErrNone)
+	if err != nil && !refused {
 		return fmt.Errorf("begin session: %w", err)
 	}
-	if old.User != uuid.Nil {
+	if old := c.session; old.User != uuid.Nil {
 		s.ended(c, chat.UserID{UUID: old.User}, old.SID, reasonSignOut)
 	}
-	c.session = sess
-	if err := s.derive(c); err != nil {
-		return err
+	c.session, c.actor = sess, chat.Actor{}
+	if !refused {
+		err := s.derive(c)
+		if err != nil && chat.KindOf(err) != chat.Denied {
+			return err
+		}
+		if refused = err != nil; refused { // disabled since the session was stored, and not there any more
+			if err := s.o.Sessions.SignOut(c.Context()); err != nil {
+				return fmt.Errorf("end refused session: %w", err)
+			}
+			c.session = session.Session{}
+		}
+	}
+	if refused {
+		s.record(c, audit.Event{Name: audit.LoginFail, Level: audit.Warn, Control: "password", Reason: "credential_changed", User: u.ID.String(), Username: u.Username})
+		return account.ErrInvalidCredentials
 	}
 	s.record(c, audit.Event{Name: audit.SessionCreated, Level: audit.Info, Control: "session", Reason: "sign_in"})
 	return nil

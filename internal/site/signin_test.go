@@ -4,9 +4,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"example.com/portcullis/internal/account"
 	"example.com/portcullis/internal/guard/audit"
@@ -95,6 +99,76 @@ func TestSignIn_overAnotherSessionEndsItAndItsSockets(t *testing.T) {
 		t.Errorf("revoked %+v", w.revoked.list)
 	}
 	wantError(t, old.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
+}
+
+// The password is changed while a thief proves the old one.
+func TestSignIn_withACredentialThatChangedMeanwhileIsAWrongPassword(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		send func(b *browser) *httptest.ResponseRecorder
+	}{
+		{"call", func(b *browser) *httptest.ResponseRecorder {
+			return b.send("POST", "/api/sign-in", `{"username":"ada","password":"`+password+`"}`)
+		}},
+		{"form", func(b *browser) *httptest.ResponseRecorder {
+			return b.submit("/sign-in", url.Values{"username": {"ada"}, "password": {password}})
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.accounts.add("ada")
+			b := w.signedIn("grace") // a session that the sign-in ends
+			old, sid := *b, b.sid()
+			w.accounts.during = func() { w.sessions.Change(w.accounts.users["ada"].ID.UUID) }
+			res := c.send(b)
+			if res.Code != http.StatusUnauthorized || !strings.Contains(res.Body.String(), account.ErrInvalidCredentials.Public) {
+				t.Errorf("%d %s", res.Code, res.Body)
+			}
+			if strings.Contains(res.Body.String(), "grace") {
+				t.Error("the answer is still to the user of before")
+			}
+			if e := w.wantEvent(audit.LoginFail, "credential_changed"); e.User != w.accounts.users["ada"].ID.String() || e.Username != "ada" || e.Level != audit.Warn {
+				t.Errorf("event %+v", e)
+			}
+			if slices.Contains(w.events.names(), audit.SessionCreated) {
+				t.Error("an event of a session that there is not")
+			}
+			wantError(t, b.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
+			wantError(t, old.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
+			if len(w.revoked.list) != 1 || w.revoked.list[0].Session.String() != sid {
+				t.Errorf("revoked %+v, want the session that the browser had", w.revoked.list)
+			}
+			for _, user := range []string{"ada", "grace"} {
+				if all, err := w.sessions.OfUser(t.Context(), w.accounts.users[user].ID.UUID); err != nil || len(all) != 0 {
+					t.Errorf("%d sessions of %s, error %v", len(all), user, err)
+				}
+			}
+			now := w.accounts.users["ada"]
+			now.CredentialGen = 1
+			w.accounts.users["ada"] = now
+			b.refresh()
+			if res := b.send("POST", "/api/sign-in", `{"username":"ada","password":"`+password+`"}`); res.Code != http.StatusOK {
+				t.Errorf("the next sign-in: %d %s", res.Code, res.Body)
+			}
+		})
+	}
+}
+
+// Disabled between the session and the answer: no other answer, and nothing left.
+func TestSignIn_ofAUserDisabledMeanwhileIsAWrongPassword(t *testing.T) {
+	w := newWorld(t)
+	w.accounts.add("ada")
+	b := w.browser()
+	b.refresh()
+	w.accounts.during = func() { w.accounts.disabled["ada"] = true }
+	wantError(t, b.send("POST", "/api/sign-in", `{"username":"ada","password":"`+password+`"}`), http.StatusUnauthorized, "invalid_credentials")
+	w.wantEvent(audit.LoginFail, "credential_changed")
+	if b.cookie != "" {
+		t.Error("a cookie of a session that was refused")
+	}
+	if all, err := w.sessions.OfUser(t.Context(), w.accounts.users["ada"].ID.UUID); err != nil || len(all) != 0 {
+		t.Errorf("%d sessions, error %v", len(all), err)
+	}
 }
 
 func TestSignUp(t *testing.T) {
@@ -202,6 +276,68 @@ func TestPassword_renewsThisSession(t *testing.T) {
 	if res := b.send("GET", "/api/rooms", ""); res.Code != http.StatusOK {
 		t.Errorf("own cookie: %d", res.Code)
 	}
+}
+
+// A session that is ended or renewed while it changes the password gets no new cookie,
+// and no answer that says that it has one.
+func TestPassword_doesNotSayDoneWhenItsSessionEndedMeanwhile(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		meanwhile func(w *world, other *browser) int
+	}{
+		{"signed out", func(_ *world, other *browser) int { return other.send("POST", "/api/sign-out", "").Code }},
+		{"renewed", func(_ *world, other *browser) int {
+			return other.send("POST", "/api/password", bodies["POST /api/password"]).Code
+		}},
+		{"revoked", func(w *world, other *browser) int {
+			if _, err := w.sessions.RevokeAll(t.Context(), other.user.UUID, uuid.Nil, "disabled"); err != nil {
+				t.Error(err)
+			}
+			return http.StatusNoContent
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			b := w.signedIn("ada")
+			other := *b
+			w.accounts.during = func() {
+				if code := c.meanwhile(w, &other); code != http.StatusNoContent {
+					t.Errorf("meanwhile: %d", code)
+				}
+				w.events.reset()
+			}
+			res := b.send("POST", "/api/password", bodies["POST /api/password"])
+			wantError(t, res, http.StatusUnauthorized, "unauthenticated")
+			if len(res.Result().Cookies()) != 0 {
+				t.Errorf("cookies %v", res.Result().Cookies())
+			}
+			w.wantEvent(audit.SessionUseAfterEnd, "no_live_session")
+			if slices.Contains(w.events.names(), audit.SessionRenewed) {
+				t.Error("an event of a renewal that there was not")
+			}
+			wantError(t, b.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
+		})
+	}
+}
+
+// The thief renews, with a change of the password, the session that its owner signs
+// out of: 204 has to mean that it is over.
+func TestSignOut_endsASessionThatIsRenewedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	b := w.signedIn("ada")
+	thief := *b
+	w.sessions.removing = func() {
+		if res := thief.send("POST", "/api/password", bodies["POST /api/password"]); res.Code != http.StatusNoContent {
+			t.Errorf("renewal: %d %s", res.Code, res.Body)
+		}
+	}
+	if res := b.send("POST", "/api/sign-out", ""); res.Code != http.StatusNoContent {
+		t.Fatalf("%d %s", res.Code, res.Body)
+	}
+	if thief.cookie == "" || thief.cookie == b.cookie {
+		t.Fatal("nothing was renewed")
+	}
+	wantError(t, thief.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
 }
 
 // A client that dribbles its body keeps the request open across its own sign-out.

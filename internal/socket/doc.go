@@ -39,11 +39,12 @@
 // channel and no ticker per connection: who sends writes, with a write that cannot
 // block; one wheel pings everybody; one timer stands for the session. A slow peer
 // has a second goroutine for as long as something is queued for it. Passes are
-// goroutines of the hub, which Shutdown waits for. So an idle connection is a reader
+// goroutines of the hub, which Shutdown waits for. One goroutine, while there is
+// something to tell, tells other nodes who came and went (presence.go). So an idle connection is a reader
 // with a small stack, 300 bytes of buffer and its fields.
 //
-// Locks: hub.mu and room.mu are taken alone. conn.mu may be held when outbox.mu is
-// taken, not the other way round. outbox.mu is held across a write that cannot
+// Locks: hub.mu and room.mu are taken alone. conn.mu may be held when outbox.mu or
+// tidings.mu is taken, not the other way round. outbox.mu is held across a write that cannot
 // block, and never across one that can. No lock is held across a call to the core,
 // to Redis or to PostgreSQL, except room.follow, for which only those wait who join
 // or leave that room.

@@ -172,26 +172,6 @@ func TestShutdown_cutsOffWhoDoesNotEndInTime(t *testing.T) {
 	})
 }
 
-func TestPresence_isToldByTheFirstAndTheLast(t *testing.T) {
-	w := newWorld(t, overTCP)
-	w.feed.presence = true
-	room := w.chat.room()
-	a, b := w.login().connect(), w.login().connect()
-	a.join(room)
-	b.join(room)
-	for {
-		if f := a.read(); f.Type == "presence.changed" {
-			break
-		}
-	}
-	_ = b.ws.NetConn().Close()
-	for {
-		if f := a.read(); f.Type == "presence.changed" {
-			break
-		}
-	}
-}
-
 func TestLeases_areRenewedForAllInOneCall(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		other := w.login().connect()

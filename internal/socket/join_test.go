@@ -150,7 +150,7 @@ func TestJoin_everyInterleavingGivesAGaplessSuffixOnce(t *testing.T) {
 func TestJoin_whileOthersWriteLosesAndDoublesNothing(t *testing.T) {
 	w := newWorld(t, overTCP, withNumbers(func(n *Numbers) { n.MessageBurst, n.MessagesPerMinute = 1000, 6000 }))
 	room := w.chat.room()
-	const posts, members = 400, 12
+	const posts, members = chat.MaxMissed, 12 // more, and who joins last gets a resync instead
 	var wg sync.WaitGroup
 	wg.Go(func() { w.chat.post(room, posts, "x") })
 	for i := range members {

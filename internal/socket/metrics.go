@@ -16,6 +16,7 @@ type metrics struct {
 	errors      *prometheus.CounterVec // code
 	changes     prometheus.Counter
 	dropped     prometheus.Counter
+	untold      prometheus.Counter
 	revocation  prometheus.Histogram
 }
 
@@ -32,10 +33,11 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		errors:      prometheus.NewCounterVec(counter("errors_total", "Error frames by code."), []string{"code"}),
 		changes:     prometheus.NewCounter(counter("changes_total", "Changes given to local rooms.")),
 		dropped:     prometheus.NewCounter(counter("ephemeral_dropped_total", "Ephemeral events not sent for want of room.")),
+		untold:      prometheus.NewCounter(counter("presence_dropped_total", "Comings and goings that other nodes were not told of.")),
 		revocation: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Subsystem: sub, Name: "revocation_seconds",
 			Help: "From a revocation to the closed socket.", Buckets: []float64{.005, .01, .025, .05, .1, .25, 1, 5}}),
 	}
-	for _, c := range []prometheus.Collector{m.connections, m.handshakes, m.closes, m.commands, m.errors, m.changes, m.dropped, m.revocation} {
+	for _, c := range []prometheus.Collector{m.connections, m.handshakes, m.closes, m.commands, m.errors, m.changes, m.dropped, m.untold, m.revocation} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

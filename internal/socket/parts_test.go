@@ -255,7 +255,12 @@ type fakeFeed struct {
 	mu        sync.Mutex
 	err       error
 	following map[chat.RoomID]int
-	presence  bool // every connection is the first and the last
+	presence  bool           // every connection is the first and the last
+	hangs     bool           // Enter and Leave do not return before their context ends
+	takes     time.Duration  // by Enter and Leave, in a bubble
+	here      map[place]bool // what Note said
+	told      []place        // Enter and Leave that began
+	counted   map[place]bool // what they said
 }
 
 func (f *fakeFeed) Follow(_ context.Context, room chat.RoomID) (chat.Head, error) {
@@ -278,12 +283,56 @@ func (f *fakeFeed) Unfollow(room chat.RoomID) {
 
 func (f *fakeFeed) count() int { f.mu.Lock(); defer f.mu.Unlock(); return len(f.following) }
 
-func (f *fakeFeed) Enter(context.Context, chat.RoomID, chat.UserID, string) (bool, error) {
+func (f *fakeFeed) Note(room chat.RoomID, _ chat.UserID, conn string, there bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at := place{room, conn}
+	if f.here[at] == there {
+		return false
+	}
+	set(f.here, at, there)
+	return true
+}
+
+func (f *fakeFeed) Enter(ctx context.Context, room chat.RoomID, _ chat.UserID, conn string) (bool, error) {
+	return f.tell(ctx, place{room, conn}, true)
+}
+
+func (f *fakeFeed) Leave(ctx context.Context, room chat.RoomID, _ chat.UserID, conn string) (bool, error) {
+	return f.tell(ctx, place{room, conn}, false)
+}
+
+func (f *fakeFeed) tell(ctx context.Context, at place, there bool) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.told = append(f.told, at)
+	hangs, takes := f.hangs, f.takes
+	f.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+	}
+	time.Sleep(takes)
+	f.mu.Lock()
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	set(f.counted, at, there)
 	return f.presence, nil
 }
 
-func (f *fakeFeed) Leave(context.Context, chat.RoomID, chat.UserID, string) (bool, error) {
-	return f.presence, nil
+func set(m map[place]bool, at place, there bool) {
+	if there {
+		m[at] = true
+	} else {
+		delete(m, at)
+	}
+}
+
+// present counts the places that Note, and that Enter and Leave, know.
+func (f *fakeFeed) present() (here, counted int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.here), len(f.counted)
 }
 
 func (f *fakeFeed) Signal(_ context.Context, s chat.Signal) { f.w.server.Signal(s) }

@@ -51,7 +51,7 @@ func (c *conn) joinRoom(ctx context.Context, cmd wire.Command) (wire.AckData, er
 		c.depart(m)
 		return wire.AckData{}, err
 	}
-	c.appear(ctx, cmd.Room)
+	c.appear(m)
 	return wire.AckData{HeadSeq: seen, Role: entered.Role}, nil
 }
 
@@ -63,10 +63,16 @@ func (c *conn) leaveRoom(_ context.Context, cmd wire.Command) (wire.AckData, err
 	return wire.AckData{}, nil
 }
 
-// hold puts c into the room, holding back. Joining a room again starts over.
-func (c *conn) hold(ctx context.Context, id chat.RoomID) (*member, error) {
-	if m := c.member(id); m != nil {
-		c.server.hub.leave(m)
+// hold puts c into the room, holding back. Joining a room again starts over, and
+// the room is not told that the user was away, unless it fails.
+func (c *conn) hold(ctx context.Context, id chat.RoomID) (m *member, err error) {
+	if old := c.member(id); old != nil {
+		c.server.hub.leave(old)
+		defer func() {
+			if m == nil {
+				c.vanish(id)
+			}
+		}()
 	}
 	c.mu.Lock()
 	full := len(c.rooms) >= maxRooms
@@ -74,7 +80,7 @@ func (c *conn) hold(ctx context.Context, id chat.RoomID) (*member, error) {
 	if full {
 		return nil, &chat.Error{Kind: chat.Quota, Public: "This connection follows too many rooms."}
 	}
-	m, err := c.server.hub.enter(ctx, c, id)
+	m, err = c.server.hub.enter(ctx, c, id)
 	if err != nil {
 		return nil, &chat.Error{Kind: chat.Busy, Public: "This room cannot be followed now.", Err: err}
 	}

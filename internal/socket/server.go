@@ -86,11 +86,13 @@ type Leases interface {
 }
 
 // Feed brings the events of a room to this node. After Follow returns, every change
-// newer than its head comes through Deliver, in order, without gaps. Enter and Leave
-// count a user's connections in a room over all nodes. *fanout.Node has it.
+// newer than its head comes through Deliver, in order, without gaps. Note and Signal
+// never block. Enter and Leave count a user's connections in a room over all nodes,
+// and Note tells, at once, which of them are here. *fanout.Node has it.
 type Feed interface {
 	Follow(ctx context.Context, room chat.RoomID) (chat.Head, error)
 	Unfollow(room chat.RoomID)
+	Note(room chat.RoomID, user chat.UserID, conn string, there bool) (changed bool)
 	Enter(ctx context.Context, room chat.RoomID, user chat.UserID, conn string) (first bool, err error)
 	Leave(ctx context.Context, room chat.RoomID, user chat.UserID, conn string) (last bool, err error)
 	Signal(ctx context.Context, s chat.Signal)
@@ -160,6 +162,7 @@ func (o Options) check() error {
 type Server struct {
 	Options
 	hub      *hub
+	tidings  *tidings
 	wheel    *wheel
 	metrics  *metrics
 	upgrader websocket.Upgrader
@@ -199,6 +202,7 @@ func New(o Options) (*Server, error) {
 	s.hub = newHub(s)
 	s.upgrader = s.newUpgrader()
 	s.life, s.end = context.WithCancel(context.Background())
+	s.tidings = newTidings(s)
 	return s, nil
 }
 
@@ -212,6 +216,8 @@ func frameLimits(n Numbers) frames.Limits {
 	l.FrameBurst = max(l.FrameBurst, n.MessageBurst*3/2)
 	l.BytesPerSecond = max(l.BytesPerSecond, perSecond*averageBytes*2)
 	l.ByteBurst = max(l.ByteBurst, n.MessageBurst*averageBytes*2)
+	// An answer to every ping of ours, besides what the client says on its own.
+	l.ControlFrames += int(l.ControlWindow / n.PingEvery)
 	return l
 }
 

@@ -49,6 +49,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	go func() {
 		s.work.Wait()
 		s.hub.passes.Wait()
+		s.tidings.stop()
 		close(done)
 	}()
 	var err error

@@ -91,7 +91,7 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	for _, o := range options {
 		o(w, &numbers)
 	}
-	w.feed = &fakeFeed{w: w, following: map[chat.RoomID]int{}}
+	w.feed = &fakeFeed{w: w, following: map[chat.RoomID]int{}, here: map[place]bool{}, counted: map[place]bool{}}
 	w.chat = newFakeChat(w)
 	w.sessions.idle = numbers.SessionIdle
 	origins, err := origin.New(testOrigin)
@@ -160,7 +160,7 @@ func (w *world) start() {
 	})
 }
 
-// assertNoResidue checks that no slot, lease, registration, room or ping is left.
+// assertNoResidue checks that no slot, lease, registration, room, ping or presence is left.
 func (w *world) assertNoResidue() {
 	w.t.Helper()
 	h := w.server.hub
@@ -172,6 +172,9 @@ func (w *world) assertNoResidue() {
 		left += len(slot)
 	}
 	w.server.wheel.mu.Unlock()
+	if here, _ := w.feed.present(); here != 0 {
+		w.t.Errorf("left behind: the presence of %d", here)
+	}
 	if left > 0 || w.gate.inside() != 0 || w.leases.count() != 0 || w.feed.count() != 0 {
 		w.t.Errorf("left behind: %d registrations, %d slots, %d leases, %d rooms followed", left, w.gate.inside(), w.leases.count(), w.feed.count())
 	}

@@ -24,9 +24,12 @@ const (
 
 // SignIn makes this request's session one of user: with a new token, a new sid and a
 // new CSRF secret, so that nothing an attacker planted or read before lives on. The
-// session that the request came with is revoked. ip is the client's prefix and
-// userAgent its header, both kept to be shown to the user. It panics outside Wrap.
-func (m *Manager) SignIn(ctx context.Context, user uuid.UUID, ip, userAgent string) (Session, error) {
+// session that the request came with is revoked. gen is the user's credential
+// generation that the password was proven in: ErrNone if the user has another one by
+// now or may not sign in, and the request is left without a session. ip is the
+// client's prefix and userAgent its header, both kept to be shown to the user. It
+// panics outside Wrap.
+func (m *Manager) SignIn(ctx context.Context, user uuid.UUID, gen int64, ip, userAgent string) (Session, error) {
 	if user == uuid.Nil {
 		return Session{}, errors.New("sign in: no user")
 	}
@@ -35,14 +38,20 @@ func (m *Manager) SignIn(ctx context.Context, user uuid.UUID, ip, userAgent stri
 	}
 	r := m.begin(user, m.lifetime)
 	r.AuthenticatedAt = r.CreatedAt
-	r.IP, r.UserAgent = clean(ip, maxIP), clean(userAgent, maxUserAgent)
+	r.IP, r.UserAgent, r.CredentialGen = clean(ip, maxIP), clean(userAgent, maxUserAgent), gen
 	m.put(ctx, r)
+	// Committed here and not at the end of the request: whoever signs in has to learn
+	// whether they did.
+	if _, _, err := m.scs.Commit(ctx); err != nil {
+		return Session{}, errors.Join(fmt.Errorf("store the new session: %w", err), m.scs.Destroy(ctx))
+	}
 	return m.session(r), nil
 }
 
 // Renew gives this request's session a new token and a new CSRF secret after its user
 // proved the password again: a copy of the old cookie dies, the sid and the absolute
-// end stay. ErrNone if nobody is signed in. It panics outside Wrap.
+// end stay. ErrNone if nobody is signed in, or the session has ended since the request
+// began, or another request renewed it. It panics outside Wrap.
 //
 // Should the Store fail in the middle, the old token is dead and the new one never
 // lived: the user has to sign in again.
@@ -66,8 +75,9 @@ func (m *Manager) Renew(ctx context.Context) error {
 	return nil
 }
 
-// SignOut revokes this request's session, with its tombstone and its entry in the
-// revocation outbox, and clears the cookie. It panics outside Wrap.
+// SignOut revokes this request's session, whatever token it has by now, with its
+// tombstone and its entry in the revocation outbox, and clears the cookie. It panics
+// outside Wrap.
 func (m *Manager) SignOut(ctx context.Context) error {
 	if err := m.scs.Destroy(ctx); err != nil {
 		return fmt.Errorf("revoke session: %w", err)

@@ -26,6 +26,10 @@ type Record struct {
 	CSRF            []byte    `json:"csrf"`    // 32 bytes
 	IP              string    `json:"ip,omitzero"`
 	UserAgent       string    `json:"user_agent,omitzero"`
+
+	// CredentialGen is the user's credential generation in which the password was proven.
+	// The Store compares it when it creates the session, and never again.
+	CredentialGen int64 `json:"credential_gen,omitzero"`
 }
 
 // Encode writes r as one JSON object. JSON and not gob, scs's own: gob decodes

@@ -17,6 +17,10 @@
 //   - A token that the Store does not know is never adopted: it gives no session.
 //   - The truth is the Store. It never revives what was revoked or is past an end,
 //     and nothing moves the absolute end; package sessiontest holds it to that.
+//   - A sign-in is bound to the credential generation that it proved. If the password,
+//     role or standing changes before the session is stored, there is no session.
+//   - A sign-out ends the session that the request loaded, also when a renewal has
+//     given it another token meanwhile.
 //   - SID names the session in lists, logs and sockets. It is no credential.
 //   - Wrap hides Hijack and Unwrap, so no socket can be upgraded underneath it.
 //     Socket routes read the cookie with Peek, which never extends a session.

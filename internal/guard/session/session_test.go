@@ -93,7 +93,7 @@ func (e *env) signIn(token string) (string, session.Session) {
 	var s session.Session
 	_, next := e.do(token, func(_ http.ResponseWriter, r *http.Request) {
 		var err error
-		if s, err = e.m.SignIn(r.Context(), e.user, "192.0.2.7/32", "test"); err != nil {
+		if s, err = e.m.SignIn(r.Context(), e.user, 0, "192.0.2.7/32", "test"); err != nil {
 			e.Errorf("sign in: %v", err)
 		}
 	})
@@ -206,7 +206,7 @@ func TestSignIn_endsPlantedSession(t *testing.T) {
 func TestSignIn_refusesNobody(t *testing.T) {
 	e := setup(t)
 	e.do("", func(_ http.ResponseWriter, r *http.Request) {
-		if _, err := e.m.SignIn(r.Context(), uuid.Nil, "", ""); err == nil {
+		if _, err := e.m.SignIn(r.Context(), uuid.Nil, 0, "", ""); err == nil {
 			t.Error("signed nobody in")
 		}
 	})
@@ -216,13 +216,146 @@ func TestSignIn_keepsNoControlCharactersOfHeaders(t *testing.T) {
 	e := setup(t)
 	_, token := e.do("", func(_ http.ResponseWriter, r *http.Request) {
 		agent := "\x1b[2J\u202eevil\xff\x00" + strings.Repeat("é", 5000)
-		if _, err := e.m.SignIn(r.Context(), e.user, "192.0.2.7/32\r\nX: y", agent); err != nil {
+		if _, err := e.m.SignIn(r.Context(), e.user, 0, "192.0.2.7/32\r\nX: y", agent); err != nil {
 			t.Error(err)
 		}
 	})
 	s, ok := e.current(token)
 	if !ok || s.IP != "192.0.2.7/32X: y" || s.UserAgent != "[2Jevil"+strings.Repeat("é", 193) {
 		t.Errorf("%v ip %q agent %q", ok, s.IP, s.UserAgent)
+	}
+}
+
+// A thief signs in with the old password while its owner changes it.
+func TestSignIn_ofACredentialThatChangedMeanwhileLeavesNoSession(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		meanwhile func(*env)
+	}{
+		{"changed", func(e *env) { e.store.Change(e.user) }},
+		{"disabled", func(e *env) { e.store.Disable(e.user) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := setup(t)
+			old, _ := e.signIn("") // of the browser; it ends in any case
+			res, token := e.do(old, func(_ http.ResponseWriter, r *http.Request) {
+				c.meanwhile(e)
+				if _, err := e.m.SignIn(r.Context(), e.user, 0, "192.0.2.7/32", "test"); !errors.Is(err, session.ErrNone) {
+					t.Errorf("error %v; want ErrNone", err)
+				}
+				if s, ok := e.m.Current(r.Context()); ok {
+					t.Errorf("the request goes on as %+v", s)
+				}
+			})
+			if cookies := res.Cookies(); len(cookies) != 1 || cookies[0].MaxAge >= 0 || token != "" {
+				t.Errorf("cookies %v, want the old one cleared", cookies)
+			}
+			e.dead(old)
+			if all, err := e.store.OfUser(t.Context(), e.user); err != nil || len(all) != 0 {
+				t.Errorf("%d sessions, error %v", len(all), err)
+			}
+		})
+	}
+}
+
+func TestSignIn_provesTheGenerationThatItWasGiven(t *testing.T) {
+	e := setup(t)
+	e.store.Change(e.user)
+	_, token := e.do("", func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := e.m.SignIn(r.Context(), e.user, 1, "192.0.2.7/32", "test"); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, ok := e.current(token); !ok {
+		t.Error("no session")
+	}
+}
+
+// A sign-in that the store could not keep leaves nothing to go on with.
+func TestSignIn_leavesNoSessionWhenTheStoreFails(t *testing.T) {
+	e := setup(t)
+	res, token := e.do("", func(_ http.ResponseWriter, r *http.Request) {
+		e.store.commit = true
+		_, err := e.m.SignIn(r.Context(), e.user, 0, "192.0.2.7/32", "test")
+		if err == nil || errors.Is(err, session.ErrNone) {
+			t.Errorf("error %v; want the store's", err)
+		}
+		e.store.commit = false
+	})
+	if token != "" {
+		t.Errorf("cookies %v", res.Cookies())
+	}
+	if all, err := e.store.OfUser(t.Context(), e.user); err != nil || len(all) != 0 {
+		t.Errorf("%d sessions, error %v", len(all), err)
+	}
+}
+
+// The session is renewed, with a change of the password, while its owner signs out.
+func TestSignOut_endsSessionThatWasRenewedMeanwhile(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(*env, context.Context) error
+	}{
+		{"sign-out", func(e *env, ctx context.Context) error { return e.m.SignOut(ctx) }},
+		{"sign-in over it", func(e *env, ctx context.Context) error {
+			_, err := e.m.SignIn(ctx, uuid.New(), 0, "192.0.2.7/32", "test")
+			return err
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := setup(t)
+			token, s := e.signIn("")
+			var renewed string
+			e.do(token, func(_ http.ResponseWriter, r *http.Request) {
+				_, renewed = e.do(token, func(_ http.ResponseWriter, r *http.Request) {
+					if err := e.m.Renew(r.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+				if err := c.end(e, r.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			e.dead(token)
+			e.dead(renewed)
+			if _, err := e.m.Live(t.Context(), s.SID); !errors.Is(err, session.ErrNone) {
+				t.Errorf("live: %v; want ErrNone", err)
+			}
+		})
+	}
+}
+
+// A renewal of what has ended or was renewed meanwhile must not pass for one, and its
+// answer must not replace the cookie that the browser has from the other answer.
+func TestRenew_ofASessionThatEndedOrWasRenewedMeanwhileSaysSo(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		meanwhile func(*env, context.Context) error
+		lives     bool
+	}{
+		{"signed out", func(e *env, ctx context.Context) error { return e.m.SignOut(ctx) }, false},
+		{"renewed", func(e *env, ctx context.Context) error { return e.m.Renew(ctx) }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := setup(t)
+			token, s := e.signIn("")
+			res, _ := e.do(token, func(_ http.ResponseWriter, r *http.Request) {
+				e.do(token, func(_ http.ResponseWriter, r *http.Request) {
+					if err := c.meanwhile(e, r.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+				if err := e.m.Renew(r.Context()); !errors.Is(err, session.ErrNone) {
+					t.Errorf("error %v; want ErrNone", err)
+				}
+			})
+			if len(res.Cookies()) != 0 {
+				t.Errorf("cookies %v, want none", res.Cookies())
+			}
+			if _, err := e.m.Live(t.Context(), s.SID); (err == nil) != c.lives {
+				t.Errorf("live: %v", err)
+			}
+		})
 	}
 }
 
@@ -248,8 +381,8 @@ func TestWrap_doesNotReviveSignedOutSession(t *testing.T) {
 		}
 		io.WriteString(w, "slow")
 	})
-	if res.StatusCode != 200 {
-		t.Errorf("slow request: %d", res.StatusCode)
+	if res.StatusCode != 200 || len(res.Cookies()) != 0 {
+		t.Errorf("slow request: %d, cookies %v; want its answer, and the browser's cookie left alone", res.StatusCode, res.Cookies())
 	}
 	e.dead(token)
 }

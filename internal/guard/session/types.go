@@ -36,11 +36,16 @@ func (s Session) EndsFirst() time.Time {
 //   - FindCtx finds only tokens of live sessions: not revoked, not past either end.
 //   - CommitCtx creates the session on the first commit of a new token with a new sid
 //     and updates it afterwards, but never revives one that is revoked or past an end,
-//     and never moves the absolute end (Record.EndsAt of the first commit): it then
-//     stores nothing and returns nil. The expiry it is given is the idle end. A session
-//     keeps its sid and user; only within a renewal may it get another token.
-//   - DeleteCtx revokes the session and leaves a tombstone, except within a renewal
-//     (see Renewing), where only the token dies and the session lives on.
+//     and never moves the absolute end (Record.EndsAt of the first commit). The expiry it
+//     is given is the idle end. A session keeps its sid and user; only within a renewal
+//     may it get another token. A signed-in session is created only if its user may sign
+//     in and still has the Record's CredentialGen. A change of either comes wholly before
+//     the commit or wholly after it, and then finds the session. What stores nothing is
+//     ErrNone.
+//   - DeleteCtx revokes the session that a token was given for and leaves a tombstone,
+//     also if a renewal has retired that token since: the caller loaded the session with
+//     it. Except within a renewal (see Renewing), where only the token dies and the
+//     session lives on.
 //
 // What it means in each order of events is package sessiontest, which every
 // implementation has to pass. Times are those of one clock, given as a parameter.

@@ -61,12 +61,17 @@ func (m *Manager) Token(r *http.Request) string {
 	return cookies[0].Value
 }
 
-// save commits the session of r and sets or clears its cookie on w.
+// save commits the session of r and sets or clears its cookie on w. A session that
+// ended during the request leaves the handler's answer as it is, and the cookie too:
+// the browser may have the next one already, from another answer.
 func (m *Manager) save(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	switch m.scs.Status(ctx) {
 	case scs.Modified: // also a session that was only read: its idle end moves
 		token, expiry, err := m.scs.Commit(ctx)
+		if errors.Is(err, ErrNone) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

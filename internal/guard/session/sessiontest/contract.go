@@ -17,6 +17,7 @@ type Fixture struct {
 	Store   session.Store
 	User    func(t *testing.T) uuid.UUID       // makes a user who may sign in
 	Disable func(t *testing.T, user uuid.UUID) // takes that away, and leaves sessions alone
+	Change  func(t *testing.T, user uuid.UUID) // raises the credential generation, 0 at first, and leaves sessions alone
 }
 
 const (
@@ -43,7 +44,12 @@ func Contract(t *testing.T, open func(t *testing.T, now func() time.Time) Fixtur
 		{"a commit in flight does not revive the old token of a renewed session", inFlightRenewal},
 		{"a session that was revoked during its renewal stays dead", revokedRenewal},
 		{"a session that ended during its renewal stays dead", endedRenewal},
+		{"a sign-out that a renewal overtakes ends the session", overtakenSignOut},
+		{"a renewal that a sign-out overtakes renews nothing", overtakenRenewal},
 		{"a second token for a session is refused outside a renewal", secondToken},
+		{"a sign-in whose credential changed meanwhile becomes no session", staleSignIn},
+		{"a sign-in of a user who was disabled meanwhile becomes no session", disabledSignIn},
+		{"a session goes on after a change of credential that kept it", keptSession},
 		{"a token cannot be moved to another session or user", identitySwap},
 		{"peek and live do not extend a session", reading},
 		{"touch extends a live session only", touch},
@@ -90,16 +96,27 @@ func (f *fixture) record(user uuid.UUID) session.Record {
 	return r
 }
 
-// commit stores r under token as a request does that ends now.
-func (f *fixture) commit(ctx context.Context, token string, r session.Record) {
+// commit stores r under token as a request does that ends now. It is false if the
+// store says that it stored nothing.
+func (f *fixture) commit(ctx context.Context, token string, r session.Record) bool {
 	f.Helper()
 	data, err := session.Encode(r)
 	if err != nil {
 		f.Fatal(err)
 	}
 	idleEnd := earliest(f.clock.Now().Add(idle), r.EndsAt)
-	if err := f.Store.CommitCtx(ctx, token, data, idleEnd); err != nil {
+	err = f.Store.CommitCtx(ctx, token, data, idleEnd)
+	if err != nil && !errors.Is(err, session.ErrNone) {
 		f.Fatalf("commit: %v", err)
+	}
+	return err == nil
+}
+
+// refused demands that a commit stores nothing and says so.
+func (f *fixture) refused(ctx context.Context, token string, r session.Record) {
+	f.Helper()
+	if f.commit(ctx, token, r) {
+		f.Error("commit: no error; want ErrNone")
 	}
 }
 
@@ -107,7 +124,9 @@ func (f *fixture) commit(ctx context.Context, token string, r session.Record) {
 func (f *fixture) start() (string, session.Record) {
 	f.Helper()
 	tok, r := token(), f.record(f.User(f.T))
-	f.commit(f.ctx, tok, r)
+	if !f.commit(f.ctx, tok, r) {
+		f.Fatal("commit: ErrNone for a new session")
+	}
 	f.alive(tok, r.SID)
 	return tok, r
 }

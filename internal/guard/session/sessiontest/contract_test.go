@@ -15,6 +15,7 @@ func TestMemory_keepsTheContract(t *testing.T) {
 			Store:   m,
 			User:    func(*testing.T) uuid.UUID { return uuid.New() },
 			Disable: func(_ *testing.T, user uuid.UUID) { m.Disable(user) },
+			Change:  func(_ *testing.T, user uuid.UUID) { m.Change(user) },
 		}
 	})
 }

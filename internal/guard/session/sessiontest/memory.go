@@ -44,12 +44,14 @@ type Memory struct {
 	now      func() time.Time
 	rows     map[uuid.UUID]*row // by sid; revoked ones stay, as tombstones
 	disabled map[uuid.UUID]bool
+	gens     map[uuid.UUID]int64 // credential generations; 0 of who is not in it
 	order    int
 }
 
 type row struct {
 	session session.Session
-	hash    []byte // of the token; nil between the two halves of a renewal
+	hash    []byte   // of the token; nil between the two halves of a renewal
+	retired [][]byte // of the tokens before it
 	data    []byte
 	revoked bool
 	order   int // of creation
@@ -57,14 +59,23 @@ type row struct {
 
 // NewMemory returns an empty Memory.
 func NewMemory(now func() time.Time) *Memory {
-	return &Memory{now: now, rows: make(map[uuid.UUID]*row), disabled: make(map[uuid.UUID]bool)}
+	return &Memory{now: now, rows: make(map[uuid.UUID]*row), disabled: make(map[uuid.UUID]bool), gens: make(map[uuid.UUID]int64)}
 }
 
-// Disable makes user one who may no longer sign in, as far as Live is concerned.
+// Disable makes user one who may no longer sign in, as far as Live and new sessions are
+// concerned.
 func (m *Memory) Disable(user uuid.UUID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.disabled[user] = true
+}
+
+// Change raises the credential generation of user, which is 0 at first, as a new
+// password does, and leaves sessions alone.
+func (m *Memory) Change(user uuid.UUID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.gens[user]++
 }
 
 func (m *Memory) alive(r *row) bool {
@@ -76,6 +87,17 @@ func (m *Memory) byToken(token string) *row {
 	hash := session.HashToken(token)
 	for _, r := range m.rows {
 		if bytes.Equal(r.hash, hash) {
+			return r
+		}
+	}
+	return nil
+}
+
+// byRetired finds the row that a token was given for before a renewal.
+func (m *Memory) byRetired(token string) *row {
+	hash := session.HashToken(token)
+	for _, r := range m.rows {
+		if slices.ContainsFunc(r.retired, func(h []byte) bool { return bytes.Equal(h, hash) }) {
 			return r
 		}
 	}
@@ -107,18 +129,18 @@ func (m *Memory) CommitCtx(ctx context.Context, token string, data []byte, idleE
 		r = &row{order: m.order + 1, session: session.Session{
 			SID: rec.SID, User: rec.User, CreatedAt: rec.CreatedAt, IdleEndsAt: idleEnd, EndsAt: rec.EndsAt,
 		}}
-		if !m.alive(r) {
-			return nil
+		if !m.alive(r) || rec.User != uuid.Nil && (m.disabled[rec.User] || m.gens[rec.User] != rec.CredentialGen) {
+			return session.ErrNone
 		}
 		m.order++
 		m.rows[rec.SID] = r
 	case owner == nil && r.hash == nil && session.IsRenewing(ctx):
 	case owner != nil && owner == r:
 	default:
-		return nil // another session's token, or a token that this session does not have any more
+		return session.ErrNone // another session's token, or a token that this session does not have any more
 	}
 	if !m.alive(r) || r.session.User != rec.User || !idleEnd.After(m.now()) {
-		return nil
+		return session.ErrNone
 	}
 	r.hash, r.data = session.HashToken(token), bytes.Clone(data)
 	r.session.AuthenticatedAt, r.session.LastSeenAt = rec.AuthenticatedAt, m.now()
@@ -132,14 +154,18 @@ func (m *Memory) DeleteCtx(ctx context.Context, token string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.byToken(token)
+	if session.IsRenewing(ctx) {
+		if r != nil {
+			r.retired, r.hash = append(r.retired, r.hash), nil
+		}
+		return nil
+	}
 	if r == nil {
-		return nil
+		r = m.byRetired(token)
 	}
-	if session.IsRenewing(ctx) && m.alive(r) {
-		r.hash = nil
-		return nil
+	if r != nil {
+		r.revoked = true
 	}
-	r.revoked = true
 	return nil
 }
 

@@ -44,10 +44,10 @@ func inFlightRevoke(_ *testing.T, f *fixture) {
 	tok, r := f.start()
 	f.revoke(r)
 	f.ended(tok, r)
-	f.commit(f.ctx, tok, r) // the request that began before
+	f.refused(f.ctx, tok, r) // the request that began before
 	f.ended(tok, r)
 	f.clock.Advance(time.Minute)
-	f.commit(f.ctx, tok, r)
+	f.refused(f.ctx, tok, r)
 	f.ended(tok, r)
 
 	tok, r = f.start() // the other order
@@ -60,9 +60,9 @@ func inFlightDelete(_ *testing.T, f *fixture) {
 	tok, r := f.start()
 	f.delete(f.ctx, tok)
 	f.ended(tok, r)
-	f.commit(f.ctx, tok, r)
+	f.refused(f.ctx, tok, r)
 	f.ended(tok, r)
-	f.commit(session.Renewing(f.ctx), tok, r) // not even as a renewal
+	f.refused(session.Renewing(f.ctx), tok, r) // not even as a renewal
 	f.ended(tok, r)
 	f.delete(f.ctx, tok) // again is no error
 
@@ -94,7 +94,7 @@ func straddleEnd(_ *testing.T, f *fixture) {
 	f.alive(tok, r.SID)
 	f.clock.Advance(time.Second)
 	f.ended(tok, r)
-	f.commit(f.ctx, tok, r) // its expiry is not after now; scs's Redis store makes such a session immortal
+	f.refused(f.ctx, tok, r) // its expiry is not after now; scs's Redis store makes such a session immortal
 	f.ended(tok, r)
 	f.clock.Advance(100 * time.Hour)
 	f.ended(tok, r)
@@ -123,7 +123,7 @@ func absoluteEnd(_ *testing.T, f *fixture) {
 func bornDead(_ *testing.T, f *fixture) {
 	tok, r := token(), f.record(f.User(f.T))
 	f.clock.Advance(lifetime) // a request that took longer than the session may live
-	f.commit(f.ctx, tok, r)
+	f.refused(f.ctx, tok, r)
 	f.ended(tok, r)
 	f.clock.Advance(-lifetime)
 	f.ended(tok, r)
@@ -157,14 +157,38 @@ func inFlightRenewal(_ *testing.T, f *fixture) {
 	tok, r := f.start()
 	next := token()
 	f.delete(session.Renewing(f.ctx), tok)
-	f.commit(f.ctx, tok, r) // between the halves
+	f.refused(f.ctx, tok, r) // between the halves
 	f.dead(tok)
 	f.commit(session.Renewing(f.ctx), next, r)
-	f.commit(f.ctx, tok, r) // and after
+	f.refused(f.ctx, tok, r) // and after
 	f.dead(tok)
 	f.alive(next, r.SID)
-	f.delete(f.ctx, tok) // a sign-out with the dead token ends nothing
+}
+
+func overtakenSignOut(_ *testing.T, f *fixture) {
+	tok, r := f.start()
+	next := token()
+	f.delete(session.Renewing(f.ctx), tok)
+	f.commit(session.Renewing(f.ctx), next, r)
 	f.alive(next, r.SID)
+	f.delete(f.ctx, tok) // by a request that had loaded the session before
+	f.ended(next, r)
+
+	tok, r = f.start() // between the halves
+	next = token()
+	f.delete(session.Renewing(f.ctx), tok)
+	f.delete(f.ctx, tok)
+	f.refused(session.Renewing(f.ctx), next, r)
+	f.ended(next, r)
+}
+
+func overtakenRenewal(_ *testing.T, f *fixture) {
+	tok, r := f.start()
+	next := token()
+	f.delete(f.ctx, tok)
+	f.delete(session.Renewing(f.ctx), tok)
+	f.refused(session.Renewing(f.ctx), next, r)
+	f.ended(next, r)
 }
 
 func revokedRenewal(_ *testing.T, f *fixture) {
@@ -197,9 +221,9 @@ func endedRenewal(_ *testing.T, f *fixture) {
 func secondToken(_ *testing.T, f *fixture) {
 	tok, r := f.start()
 	second := token()
-	f.commit(f.ctx, second, r)
+	f.refused(f.ctx, second, r)
 	f.dead(second)
-	f.commit(session.Renewing(f.ctx), second, r) // its token lives: nothing to renew
+	f.refused(session.Renewing(f.ctx), second, r) // its token lives: nothing to renew
 	f.dead(second)
 	f.alive(tok, r.SID)
 }
@@ -207,12 +231,12 @@ func secondToken(_ *testing.T, f *fixture) {
 func identitySwap(_ *testing.T, f *fixture) {
 	tokA, a := f.start()
 	tokB, b := f.start()
-	f.commit(f.ctx, tokA, b) // A's token with B's record
+	f.refused(f.ctx, tokA, b) // A's token with B's record
 	f.alive(tokA, a.SID)
 	f.alive(tokB, b.SID)
 	stranger := a
 	stranger.User = b.User
-	f.commit(f.ctx, tokA, stranger)
+	f.refused(f.ctx, tokA, stranger)
 	if s := f.alive(tokA, a.SID); s.User != a.User {
 		f.Errorf("session changed its user")
 	}
@@ -224,6 +248,6 @@ func identitySwap(_ *testing.T, f *fixture) {
 		f.Errorf("the record changed its user; error %v", err)
 	}
 	fresh := f.record(b.User)
-	f.commit(f.ctx, tokA, fresh) // a fresh sid under a token in use
+	f.refused(f.ctx, tokA, fresh) // a fresh sid under a token in use
 	f.alive(tokA, a.SID)
 }
