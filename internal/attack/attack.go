@@ -53,6 +53,28 @@ func All() []Attack {
 	return all
 }
 
+// withVictim signs somebody up whom the attack is aimed at.
+func withVictim(run func(ctx context.Context, t *Target, victim *Client) (Outcome, error)) func(context.Context, *Target) (Outcome, error) {
+	return func(ctx context.Context, t *Target) (Outcome, error) {
+		victim, err := t.Person(ctx, "victim")
+		if err != nil {
+			return Outcome{}, err
+		}
+		return run(ctx, t, victim)
+	}
+}
+
+// withTicket also gets a ticket of the victim's for /ws.
+func withTicket(run func(ctx context.Context, t *Target, victim *Client, ticket string) (Outcome, error)) func(context.Context, *Target) (Outcome, error) {
+	return withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
+		ticket, err := victim.Ticket(ctx, "/ws")
+		if err != nil {
+			return Outcome{}, err
+		}
+		return run(ctx, t, victim, ticket)
+	})
+}
+
 // Target is a server on this machine, and the people that attacks sign up there.
 type Target struct {
 	Base *url.URL // the public origin

@@ -14,24 +14,16 @@ func csrfAttacks() []Attack {
 		{
 			Control: "csrf",
 			Title:   "a cross-site form smuggles JSON as text/plain, which needs no preflight",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 				return forge(ctx, victim, http.MethodPost, "/api/rooms", `{"title":"x","visibility":"open"}`, http.Header{
 					"Content-Type": {"text/plain"}, "X-Csrf-Token": {victim.CSRF}, "Origin": {t.Base.String()},
 				}, http.StatusCreated)
-			},
+			}),
 		},
 		{
 			Control: "csrf",
 			Title:   "an attacker uses a token of their own session against the victim's",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 				mallory, err := t.Person(ctx, "mallory")
 				if err != nil {
 					return Outcome{}, err
@@ -39,21 +31,17 @@ func csrfAttacks() []Attack {
 				return forge(ctx, victim, http.MethodPost, "/api/ws-ticket", `{"route":"/ws"}`, http.Header{
 					"Content-Type": {"application/json"}, "X-Csrf-Token": {mallory.CSRF}, "Origin": {t.Base.String()},
 				}, http.StatusCreated)
-			},
+			}),
 		},
 		{
 			Control: "csrf",
 			Title:   "a same-site sibling, which SameSite cookies do not stop, posts with a stolen-looking token",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 				return forge(ctx, victim, http.MethodPost, "/api/ws-ticket", `{"route":"/ws"}`, http.Header{
 					"Content-Type": {"application/json"}, "X-Csrf-Token": {victim.CSRF},
 					"Origin": {t.Base.Scheme + "://attacker." + parent(t.Base.Hostname()) + port(t)}, "Sec-Fetch-Site": {"same-site"},
 				}, http.StatusCreated)
-			},
+			}),
 		},
 	}
 }
@@ -63,13 +51,9 @@ func forgery(what, method, path, body string, success int) Attack {
 	return Attack{
 		Control: "csrf",
 		Title:   "a foreign page makes the victim's browser " + what,
-		Run: func(ctx context.Context, t *Target) (Outcome, error) {
-			victim, err := t.Person(ctx, "victim")
-			if err != nil {
-				return Outcome{}, err
-			}
+		Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 			return forge(ctx, victim, method, path, body, http.Header{"Content-Type": {"application/json"}, "Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}, success)
-		},
+		}),
 	}
 }
 

@@ -16,15 +16,7 @@ func handshakeAttacks() []Attack {
 		{
 			Control: "handshake",
 			Title:   "a foreign page burns the victim's ticket, because it is spent before the Origin is looked at",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
-				ticket, err := victim.Ticket(ctx, "/ws")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withTicket(func(ctx context.Context, t *Target, victim *Client, ticket string) (Outcome, error) {
 				foreign := "https://evil.example"
 				if s, err := victim.Open(ctx, Handshake{Origin: &foreign, Ticket: ticket}); err == nil {
 					s.Close()
@@ -36,36 +28,20 @@ func handshakeAttacks() []Attack {
 				}
 				s.Close()
 				return lost("the ticket still worked for the victim")
-			},
+			}),
 		},
 		{
 			Control: "handshake-protocol",
 			Title:   "the server agrees to a subprotocol that it does not know",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
-				ticket, err := victim.Ticket(ctx, "/ws")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withTicket(func(ctx context.Context, t *Target, victim *Client, ticket string) (Outcome, error) {
 				s, err := victim.Open(ctx, Handshake{Subprotocols: []string{"mqtt", "ticket." + ticket}})
 				return handshakeOutcome(s, err)
-			},
+			}),
 		},
 		{
 			Control: "handshake-protocol",
 			Title:   "the ticket comes back in the answer, for everybody who logs answers",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
-				ticket, err := victim.Ticket(ctx, "/ws")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withTicket(func(ctx context.Context, t *Target, victim *Client, ticket string) (Outcome, error) {
 				s, err := victim.Open(ctx, Handshake{Ticket: ticket, Subprotocols: []string{"ticket." + ticket, subprotocol}})
 				if err != nil {
 					return lost("refused: %v", err)
@@ -75,7 +51,7 @@ func handshakeAttacks() []Attack {
 					return won("the server selected %q", got)
 				}
 				return lost("the server selected %q", s.conn.Subprotocol())
-			},
+			}),
 		},
 		firstMessageAttack("nobody says who they are, and the socket stays", 4401, func(*Socket) error { return nil }),
 		firstMessageAttack("a message goes in front of auth", 4401, func(s *Socket) error {
@@ -108,15 +84,7 @@ func handshakeAttacks() []Attack {
 		attacks = append(attacks, Attack{
 			Control: "handshake-protocol",
 			Title:   "an upgrade that a proxy reads in another way than the server: " + h.name,
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
-				ticket, err := victim.Ticket(ctx, "/ws")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withTicket(func(ctx context.Context, t *Target, victim *Client, ticket string) (Outcome, error) {
 				header := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"c2l4dGVlbiBieXRlcyBvaw=="},
 					"Origin": {t.Base.String()}, "Sec-Websocket-Protocol": {subprotocol + ", ticket." + ticket}}
 				for k, v := range h.header {
@@ -133,7 +101,7 @@ func handshakeAttacks() []Attack {
 					return won("upgraded")
 				}
 				return lost("refused with %d", a.Status)
-			},
+			}),
 		})
 	}
 	return attacks
@@ -142,11 +110,7 @@ func handshakeAttacks() []Attack {
 // firstMessageAttack opens /ws/auth with the cookie, misbehaves, and wins if the
 // socket lives on or says hello.
 func firstMessageAttack(title string, want int, do func(*Socket) error) Attack {
-	return Attack{Control: "first-message", Title: title, Run: func(ctx context.Context, t *Target) (Outcome, error) {
-		victim, err := t.Person(ctx, "victim")
-		if err != nil {
-			return Outcome{}, err
-		}
+	return Attack{Control: "first-message", Title: title, Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 		s, err := victim.Open(ctx, Handshake{Route: "/ws/auth"})
 		if err != nil {
 			return Outcome{}, err
@@ -169,7 +133,7 @@ func firstMessageAttack(title string, want int, do func(*Socket) error) Attack {
 			return won("closed with %d, not with %d", code, want)
 		}
 		return lost("closed with %d after %s", code, time.Since(begin).Round(time.Second))
-	}}
+	})}
 }
 
 func dispatchAttacks() []Attack {

@@ -10,24 +10,16 @@ func hostAttacks() []Attack {
 	return []Attack{{
 		Control: "host",
 		Title:   "a page of evil.test, whose name was rebound to this machine, opens a socket",
-		Run: func(ctx context.Context, t *Target) (Outcome, error) {
-			victim, err := t.Person(ctx, "victim")
-			if err != nil {
-				return Outcome{}, err
-			}
+		Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 			// After rebinding, Host and Origin agree with each other; only a list can tell.
 			origin := "http://evil.test"
 			s, err := victim.Open(ctx, Handshake{Host: "evil.test", Origin: &origin})
 			return handshakeOutcome(s, err)
-		},
+		}),
 	}, {
 		Control: "host",
 		Title:   "a rebound page reads the session endpoint",
-		Run: func(ctx context.Context, t *Target) (Outcome, error) {
-			victim, err := t.Person(ctx, "victim")
-			if err != nil {
-				return Outcome{}, err
-			}
+		Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 			a, err := victim.Raw(ctx, http.MethodGet, "/api/session", http.Header{"Host": {"evil.test"}}, nil)
 			if err != nil {
 				return Outcome{}, err
@@ -36,7 +28,7 @@ func hostAttacks() []Attack {
 				return won("read %d bytes of the victim's session", len(a.Body))
 			}
 			return lost("answered %d", a.Status)
-		},
+		}),
 	}}
 }
 

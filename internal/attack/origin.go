@@ -48,11 +48,7 @@ func originAttacks() []Attack {
 	return append(attacks, Attack{
 		Control: "origin",
 		Title:   "a page sends its browser to the command-line route, which has no Origin rule of its own",
-		Run: func(ctx context.Context, t *Target) (Outcome, error) {
-			victim, err := t.Person(ctx, "victim")
-			if err != nil {
-				return Outcome{}, err
-			}
+		Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 			ticket, err := victim.Ticket(ctx, "/ws/cli")
 			if err != nil {
 				return Outcome{}, err
@@ -60,7 +56,7 @@ func originAttacks() []Attack {
 			origin := t.Base.String()
 			s, err := victim.Open(ctx, Handshake{Route: "/ws/cli", Origin: &origin, Bearer: ticket})
 			return handshakeOutcome(s, err)
-		},
+		}),
 	})
 }
 

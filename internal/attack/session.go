@@ -29,26 +29,18 @@ func sessionAttacks() []Attack {
 		{
 			Control: "session",
 			Title:   "a thief goes on with the cookie after its owner signed out",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 				stolen := victim.Cookie
 				if err := victim.do(ctx, http.MethodPost, "/api/sign-out", map[string]string{}, 204, nil); err != nil {
 					return Outcome{}, err
 				}
 				return useCookie(ctx, t, stolen)
-			},
+			}),
 		},
 		{
 			Control: "session",
 			Title:   "a thief opens a socket with the cookie after its owner signed out, with a ticket from before",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 				stolen := victim.Cookie
 				ticket, err := victim.Ticket(ctx, "/ws")
 				if err != nil {
@@ -60,22 +52,18 @@ func sessionAttacks() []Attack {
 				thief := &Client{t: t, Header: http.Header{}, Cookie: stolen}
 				s, err := thief.Open(ctx, Handshake{Ticket: ticket})
 				return handshakeOutcome(s, err)
-			},
+			}),
 		},
 		{
 			Control: "session",
 			Title:   "a thief's cookie survives the owner's change of password",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 				stolen := victim.Cookie
 				if err := victim.do(ctx, http.MethodPost, "/api/password", map[string]string{"current_password": Password, "new_password": Password + "-next"}, 204, nil); err != nil {
 					return Outcome{}, err
 				}
 				return useCookie(ctx, t, stolen)
-			},
+			}),
 		},
 		{
 			Control: "session",

@@ -18,15 +18,7 @@ func ticketAttacks() []Attack {
 		{
 			Control: "ticket",
 			Title:   "a ticket from an access log is used a second time",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
-				ticket, err := victim.Ticket(ctx, "/ws")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withTicket(func(ctx context.Context, t *Target, victim *Client, ticket string) (Outcome, error) {
 				first, err := victim.Open(ctx, Handshake{Ticket: ticket})
 				if err != nil {
 					return Outcome{}, err
@@ -34,20 +26,12 @@ func ticketAttacks() []Attack {
 				defer first.Close()
 				s, err := victim.Open(ctx, Handshake{Ticket: ticket})
 				return handshakeOutcome(s, err)
-			},
+			}),
 		},
 		{
 			Control: "ticket",
 			Title:   "40 sockets race for one ticket",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
-				ticket, err := victim.Ticket(ctx, "/ws")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withTicket(func(ctx context.Context, t *Target, victim *Client, ticket string) (Outcome, error) {
 				var opened atomic.Int32
 				var wg sync.WaitGroup
 				for range 40 {
@@ -63,16 +47,12 @@ func ticketAttacks() []Attack {
 					return won("%d sockets opened with one ticket", n)
 				}
 				return lost("%d socket opened", opened.Load())
-			},
+			}),
 		},
 		{
 			Control: "ticket",
 			Title:   "mallory rides in on the victim's cookie with a ticket of their own",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 				mallory, err := t.Person(ctx, "mallory")
 				if err != nil {
 					return Outcome{}, err
@@ -83,45 +63,29 @@ func ticketAttacks() []Attack {
 				}
 				s, err := victim.Open(ctx, Handshake{Ticket: ticket})
 				return handshakeOutcome(s, err)
-			},
+			}),
 		},
 		{
 			Control: "ticket",
 			Title:   "a ticket for one route opens another",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
-				ticket, err := victim.Ticket(ctx, "/ws")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withTicket(func(ctx context.Context, t *Target, victim *Client, ticket string) (Outcome, error) {
 				none := ""
 				s, err := victim.Open(ctx, Handshake{Route: "/ws/cli", Origin: &none, NoCookie: true, Bearer: ticket})
 				return handshakeOutcome(s, err)
-			},
+			}),
 		},
 		{
 			Control: "ticket",
 			Title:   "the cookie alone opens a socket, without any ticket",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 				s, err := victim.Open(ctx, Handshake{NoTicket: true})
 				return handshakeOutcome(s, err)
-			},
+			}),
 		},
 		{
 			Control: "ticket",
 			Title:   "a newline inside the ticket makes it look like another, unused one",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 				ticket, err := victim.Ticket(ctx, "/ws/auth")
 				if err != nil {
 					return Outcome{}, err
@@ -130,29 +94,21 @@ func ticketAttacks() []Attack {
 					return Outcome{}, fmt.Errorf("the honest ticket must work first: %+v %w", o, err)
 				}
 				return firstMessage(ctx, victim, ticket[:10]+"\n"+ticket[10:])
-			},
+			}),
 		},
 	}
 	for _, f := range forgeries {
 		attacks = append(attacks, Attack{
 			Control: "ticket",
 			Title:   "a forged ticket: " + f.name,
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				victim, err := t.Person(ctx, "victim")
-				if err != nil {
-					return Outcome{}, err
-				}
-				ticket, err := victim.Ticket(ctx, "/ws")
-				if err != nil {
-					return Outcome{}, err
-				}
+			Run: withTicket(func(ctx context.Context, t *Target, victim *Client, ticket string) (Outcome, error) {
 				forged, err := f.make(ticket)
 				if err != nil {
 					return Outcome{}, err
 				}
 				s, err := victim.Open(ctx, Handshake{Ticket: forged})
 				return handshakeOutcome(s, err)
-			},
+			}),
 		})
 	}
 	return attacks
