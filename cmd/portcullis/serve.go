@@ -67,6 +67,11 @@ func serve(ctx context.Context, p process) (err error) {
 		return err
 	}
 	defer public.Close()
+	cfg.Listen = public.Addr().String() // with the port that :0 became
+	if cfg.BaseURL.Port() == "0" {
+		_, port, _ := net.SplitHostPort(cfg.Listen)
+		cfg.BaseURL.Host = net.JoinHostPort(cfg.BaseURL.Hostname(), port)
+	}
 
 	dir := dataDir(cfg)
 	backends, err := app.OpenBackends(ctx, cfg, dir, log, phase(p.Stderr))
