@@ -421,3 +421,33 @@ func TestActor_isNobodyForADisabledOrUnknownUserOrAnAnonymousSession(t *testing.
 		}
 	}
 }
+
+func TestSignIn_oneNetworkHasHalfOfItsTriesForOneAccount(t *testing.T) {
+	w := newWorld(t, nil)
+	alice := w.person("alice")
+	w.seen[alice.ID.String()+"192.0.2.1/32"] = true // so that the budget of strangers has no part in it
+	for i := range 20 {
+		_, err := w.signIn("192.0.2.1", "alice", "guess-guess-guess")
+		if chat.KindOf(err) == chat.RateLimited {
+			if i != 5 || w.last().Reason != "sign_in_pair" {
+				t.Errorf("stopped after %d by %q, want 5 by the pair", i, w.last().Reason)
+			}
+			return
+		}
+	}
+	t.Error("20 guesses at one account from one network were answered")
+}
+
+func TestSignIn_everybodyTogetherIsBoundedToo(t *testing.T) {
+	w := newWorld(t, nil)
+	for i := range 1100 { // each from another network, at another account
+		_, err := w.signIn(fmt.Sprintf("10.%d.%d.1", i/250, i%250), fmt.Sprint("user", i), "guess-guess-guess")
+		if chat.KindOf(err) == chat.RateLimited {
+			if i != 1000 || w.last().Reason != "sign_in_global" {
+				t.Errorf("stopped after %d by %q", i, w.last().Reason)
+			}
+			return
+		}
+	}
+	t.Error("1,100 sign-ins at once were worked on")
+}

@@ -29,6 +29,7 @@ import (
 	"example.com/portcullis/internal/config"
 	"example.com/portcullis/internal/fanout"
 	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/clientip"
 	"example.com/portcullis/internal/guard/headers"
 	"example.com/portcullis/internal/guard/host"
 	"example.com/portcullis/internal/site"
@@ -42,6 +43,7 @@ type Parts struct {
 	Registry *prometheus.Registry
 	Audit    *audit.Log
 	Host     *host.Policy
+	ClientIP *clientip.Resolver
 	Headers  *headers.Policy
 	Accounts *account.Service
 	Chat     *chat.Service
@@ -74,7 +76,7 @@ func New(p Parts) (*App, error) {
 		name  string
 		given bool
 	}{
-		{"Log", p.Log != nil}, {"Registry", p.Registry != nil}, {"Audit", p.Audit != nil}, {"Host", p.Host != nil}, {"Headers", p.Headers != nil},
+		{"Log", p.Log != nil}, {"Registry", p.Registry != nil}, {"Audit", p.Audit != nil}, {"Host", p.Host != nil}, {"ClientIP", p.ClientIP != nil}, {"Headers", p.Headers != nil},
 		{"Accounts", p.Accounts != nil}, {"Chat", p.Chat != nil}, {"Rooms", p.Rooms != nil}, {"Node", p.Node != nil}, {"Sockets", p.Sockets != nil}, {"Site", p.Site != nil},
 		{"Ready", len(p.Ready) > 0}, {"Purge", p.Purge != nil},
 	} {

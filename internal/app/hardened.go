@@ -144,7 +144,7 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 		return Parts{}, err
 	}
 	return Parts{
-		Config: c, Log: log, Registry: registry, Audit: events, Host: hosts, Headers: headerPolicy, Accounts: accounts, Chat: service, Rooms: rooms, Node: fan, Sockets: sockets, Site: pages,
+		Config: c, Log: log, Registry: registry, Audit: events, Host: hosts, ClientIP: addresses, Headers: headerPolicy, Accounts: accounts, Chat: service, Rooms: rooms, Node: fan, Sockets: sockets, Site: pages,
 		Ready: map[string]func(context.Context) error{
 			"postgres": b.DB.Ping,
 			"redis":    func(ctx context.Context) error { return b.Redis.Ping(ctx).Err() },

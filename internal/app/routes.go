@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/http/pprof"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/clientip"
 )
 
 // publicRoutes is every route of the public listener. What stands around all of
@@ -58,8 +60,10 @@ func (a *App) privateRoutes() http.Handler {
 func (a *App) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := a.Host.Check(r); err != nil {
-			a.Audit.Record(r.Context(), audit.Event{Name: audit.InputDiscreteFail, Level: audit.Warn, Control: "host", Reason: "unknown_host", Detail: r.Host, UserAgent: r.UserAgent()})
-			refuse(w, http.StatusMisdirectedRequest, "misdirected", "This server does not answer to that name.")
+			id := rand.Text()
+			a.Audit.Record(r.Context(), audit.Event{Name: audit.InputDiscreteFail, Level: audit.Warn, Control: "host", Reason: "unknown_host", Request: id,
+				IP: clientip.Prefix(a.ClientIP.IP(r)).String(), Detail: r.Host, UserAgent: r.UserAgent()})
+			refuse(w, http.StatusMisdirectedRequest, "misdirected", "This server does not answer to that name.", id)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -79,15 +83,17 @@ func (a *App) recoverPanics(next http.Handler) http.Handler {
 				panic(v)
 			}
 			a.Log.Error("panic in a request", "panic", fmt.Sprintf("%T", v), "path", r.URL.Path)
-			a.Audit.Record(r.Context(), audit.Event{Name: audit.Crash, Level: audit.Critical, Control: "errors", Reason: "panic"})
-			refuse(w, http.StatusInternalServerError, "internal", "Something went wrong here.")
+			id := rand.Text()
+			a.Audit.Record(r.Context(), audit.Event{Name: audit.Crash, Level: audit.Critical, Control: "errors", Reason: "panic", Request: id})
+			refuse(w, http.StatusInternalServerError, "internal", "Something went wrong here.", id)
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
 
-func refuse(w http.ResponseWriter, status int, code, message string) {
+func refuse(w http.ResponseWriter, status int, code, message, request string) {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", request)
 	w.WriteHeader(status)
-	fmt.Fprintf(w, `{"code":%q,"message":%q,"request_id":""}`, code, message)
+	fmt.Fprintf(w, `{"code":%q,"message":%q,"request_id":%q}`, code, message, request)
 }

@@ -50,7 +50,7 @@ func TestTicket_isBoundToUserSessionOriginAndRoute(t *testing.T) {
 			}
 		})
 	}
-	if e := w.wantEvent(audit.TokenCreated, "ws_ticket"); e.User != b.user.String() || strings.Contains(e.Detail, "ticket.text") || !strings.Contains(e.Detail, audit.Ref("jti")) {
+	if e := w.wantEvent(audit.TokenCreated, "ws_ticket"); e.User != b.user.String() || strings.Contains(e.Detail, "ticket.text") || !strings.Contains(e.Detail, ticket.Ref("jti")) {
 		t.Errorf("event %+v", e)
 	}
 }

@@ -42,7 +42,7 @@ func (s *Site) postTicket(w http.ResponseWriter, c *call) error {
 		return fmt.Errorf("issue ticket: %w", err)
 	}
 	s.record(c, audit.Event{Name: audit.TokenCreated, Level: audit.Info, Control: "ticket", Reason: "ws_ticket",
-		Origin: claims.Origin, Detail: sent.Route + " " + audit.Ref(id)})
+		Origin: claims.Origin, Detail: sent.Route + " " + ticket.Ref(id)})
 	s.writeJSON(w, http.StatusCreated, struct {
 		Ticket    string `json:"ticket"`
 		ExpiresAt stamp  `json:"expires_at"`

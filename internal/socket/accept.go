@@ -236,6 +236,7 @@ func (h *handshake) findActor(ctx context.Context) *refusal {
 		}
 		return &refusal{status: http.StatusServiceUnavailable, control: "session", reason: "account_store", err: err, event: audit.FailClosed, level: audit.Critical}
 	}
+	h.actor.Client = h.prefix() // whose budgets the commands of this socket are charged to
 	return nil
 }
 

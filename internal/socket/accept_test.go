@@ -217,6 +217,7 @@ func TestAccept_refusesWhatIsNotAHandshake(t *testing.T) {
 		{"post", "POST", nil, "", 405},
 		{"short key", "GET", map[string]string{"Sec-WebSocket-Key": "AAAA"}, "", 400},
 		{"body", "GET", nil, "hello", 400},
+		{"a list of offers that does not end", "GET", map[string]string{"Sec-WebSocket-Protocol": "portcullis.v1.json, " + strings.Repeat("a", 5000)}, "", 400},
 		{"long extensions", "GET", map[string]string{"Sec-WebSocket-Extensions": strings.Repeat("a, ", 1000)}, "", 400},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -228,6 +229,8 @@ func TestAccept_refusesWhatIsNotAHandshake(t *testing.T) {
 			for k, v := range map[string]string{"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="} {
 				req.Header.Set(k, v)
 			}
+			// A good offer with a good ticket, so that the fault is the only one.
+			req.Header.Set("Sec-WebSocket-Protocol", strings.Join(w.login().request("/ws").protocols, ", "))
 			for k, v := range test.header {
 				req.Header.Set(k, v)
 			}

@@ -17,6 +17,12 @@ type fakeChat struct {
 	mu     sync.Mutex
 	rooms  map[chat.RoomID]*fakeRoom
 	before func(what string) error // called before each command, without the lock
+	sends  []sent                  // every Send, with who and what
+}
+
+type sent struct {
+	actor chat.Actor
+	draft chat.Draft
 }
 
 type fakeRoom struct {
@@ -98,6 +104,7 @@ func (f *fakeChat) Send(_ context.Context, a chat.Actor, d chat.Draft) (chat.Cha
 		return chat.Change{}, false, err
 	}
 	f.mu.Lock()
+	f.sends = append(f.sends, sent{a, d})
 	r, err := f.member(d.Room, a.User, authz.Send)
 	if err != nil {
 		f.mu.Unlock()

@@ -237,3 +237,26 @@ func TestTalk_thePeersCloseIsAnsweredWithItsCode(t *testing.T) {
 		t.Errorf("event %+v", e)
 	}
 }
+
+func TestTalk_commandsAreChargedToTheClientsNetworkAndTheRoomOnlyWhenJoined(t *testing.T) {
+	w := newWorld(t, overTCP)
+	room, other := w.chat.room(), w.chat.room()
+	c := w.login().connect()
+	c.join(room)
+	for _, id := range []chat.RoomID{room, other} {
+		c.ask(wire.MessageSend, map[string]any{"room_id": id.String(), "body": "whose budget?"})
+	}
+	w.chat.mu.Lock()
+	defer w.chat.mu.Unlock()
+	if len(w.chat.sends) != 2 {
+		t.Fatalf("%d sends", len(w.chat.sends))
+	}
+	for i, s := range w.chat.sends {
+		if s.actor.Client != "192.0.2.7/32" {
+			t.Errorf("charged to network %q: everybody would share one budget", s.actor.Client)
+		}
+		if joined := i == 0; s.draft.Subscribed != joined {
+			t.Errorf("room %d: subscribed %v, want %v: a stranger could spend the room's budget", i, s.draft.Subscribed, joined)
+		}
+	}
+}

@@ -10,7 +10,7 @@
 // vocabulary (ws_* names extend it in the same style). Values from outside are
 // escaped and capped when they enter the event. Recording never blocks: events
 // go through a bounded queue to slog and to a Store, and what does not fit is
-// counted and said. Session ids and tickets appear only as a short keyed hash,
+// counted and said. Session ids and tickets appear only as a short hash,
 // message bodies never.
 package audit
 

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Store keeps events for the dashboard and for `portcullis audit`.
+// Store keeps events where they can be searched.
 type Store interface {
 	Insert(ctx context.Context, events []Event) error
 }
