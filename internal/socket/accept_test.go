@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -91,6 +92,7 @@ func spoils() []spoil {
 		{"no origin", "", func(_ *world, _ login, r *request) { r.header.Del("Origin") }, 403, "origin", audit.MaliciousCORS, "origin"},
 		{"sibling origin", "", func(_ *world, _ login, r *request) { r.header.Set("Origin", "https://evil.example.com") }, 403, "origin", audit.MaliciousCORS, "origin"},
 		{"origin on the route of programs", "/ws/cli", func(_ *world, _ login, r *request) { r.header.Set("Origin", testOrigin) }, 403, "origin", audit.MaliciousCORS, "origin"},
+		{"no readable address", "", func(w *world, _ login, _ *request) { w.ip.unreadable = true }, 400, "client-ip", audit.HandshakeReject, "client_ip"},
 		{"too many handshakes", "", func(w *world, _ login, _ *request) { w.limits.refused = true }, 429, "handshake-rate", audit.RateLimitExceeded, "handshake_rate"},
 		{"limiter away", "", func(w *world, _ login, _ *request) { w.limits.err = errors.New("down") }, 503, "handshake-rate", audit.FailClosed, "limiter"},
 		{"node full", "", func(w *world, _ login, _ *request) { w.gate.full = true }, 503, "node-cap", audit.HandshakeReject, "node_full"},
@@ -366,4 +368,24 @@ func TestAuth_theFirstMessageDecides(t *testing.T) {
 			w.events.has(t, audit.HandshakeReject, test.why)
 		})
 	}
+}
+
+func TestAccept_refusesOtherVersionsOfHTTP(t *testing.T) {
+	w := newWorld(t, overTCP)
+	for _, version := range []struct{ major, minor int }{{1, 0}, {2, 0}} { // RFC 6455 section 4.1 wants 1.1; RFC 8441 is not supported
+		l := w.login()
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://chat.example.com/ws", nil)
+		req.ProtoMajor, req.ProtoMinor = version.major, version.minor
+		req.Header = l.request("/ws").header
+		for k, v := range map[string]string{"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+			"Sec-WebSocket-Protocol": strings.Join(l.request("/ws").protocols, ", ")} {
+			req.Header.Set(k, v)
+		}
+		res := httptest.NewRecorder()
+		w.server.WS().ServeHTTP(res, req)
+		if res.Code != http.StatusBadRequest {
+			t.Errorf("HTTP/%d.%d: status %d, want 400", version.major, version.minor, res.Code)
+		}
+	}
+	w.events.has(t, audit.HandshakeReject, "http_version")
 }

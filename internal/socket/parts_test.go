@@ -73,9 +73,15 @@ type fakeHost struct{ err error }
 
 func (h *fakeHost) Check(*http.Request) error { return h.err }
 
-type fakeIP struct{}
+// fakeIP tells one address, or none that can be read.
+type fakeIP struct{ unreadable bool }
 
-func (fakeIP) IP(*http.Request) netip.Addr { return netip.MustParseAddr("192.0.2.7") }
+func (f *fakeIP) IP(*http.Request) netip.Addr {
+	if f.unreadable {
+		return netip.Addr{}
+	}
+	return netip.MustParseAddr("192.0.2.7")
+}
 
 type fakeLimits struct {
 	err     error

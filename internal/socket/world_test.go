@@ -49,6 +49,7 @@ var codec = sync.OnceValue(func() *wire.Codec {
 type world struct {
 	t        testing.TB
 	server   *Server
+	ip       *fakeIP
 	chat     *fakeChat
 	sessions *fakeSessions
 	tickets  *fakeTickets
@@ -86,7 +87,7 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	w := &world{
 		t: t, sessions: &fakeSessions{live: map[uuid.UUID]session.Session{}}, tickets: &fakeTickets{used: map[string]bool{}},
 		limits: &fakeLimits{}, leases: &fakeLeases{held: map[string]uuid.UUID{}}, gate: &countingGate{Gate: admission.NewGate(10000)},
-		host: &fakeHost{}, accounts: &fakeAccounts{}, events: &recorder{},
+		ip: &fakeIP{}, host: &fakeHost{}, accounts: &fakeAccounts{}, events: &recorder{},
 	}
 	for _, o := range options {
 		o(w, &numbers)
@@ -100,7 +101,7 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	}
 	w.server, err = New(Options{
 		Chat: w.chat, Codec: codec(), Sessions: w.sessions, Accounts: w.accounts, Tickets: w.tickets, Host: w.host,
-		Origin: origins, ClientIP: fakeIP{}, Limits: w.limits, Gate: w.gate, Leases: w.leases, Feed: w.feed, Audit: w.events,
+		Origin: origins, ClientIP: w.ip, Limits: w.limits, Gate: w.gate, Leases: w.leases, Feed: w.feed, Audit: w.events,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registerer: prometheus.NewRegistry(), Config: numbers, Now: time.Now,
 	})
 	if err != nil {
