@@ -119,6 +119,12 @@ func TestStopLeftover_leavesAStrangerWithTheNumberAlone(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		// Start returns when the exec closed its pipe; the kernel fills in the command line a moment later.
+		started, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := poll(started, func() bool { return strings.Contains(commandLine(cmd.Process.Pid), "sleep") }); err != nil {
+			t.Fatal(err)
+		}
 		return cmd
 	}
 	stranger := sleep()
