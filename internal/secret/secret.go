@@ -18,6 +18,8 @@ import (
 const Mask = "[redacted]"
 
 // Text is a secret string, such as a database URL with a password.
+//
+//control:name secrets
 type Text struct{ value string }
 
 // NewText wraps s.
@@ -40,6 +42,8 @@ func (t Text) MarshalText() ([]byte, error) { return []byte(Mask), nil }
 func (t Text) MarshalJSON() ([]byte, error) { return []byte(`"` + Mask + `"`), nil }
 
 // Bytes is a secret key.
+//
+//control:name secrets
 type Bytes struct{ value []byte }
 
 // NewBytes wraps b without copying it.

@@ -14,6 +14,7 @@ import (
 // canary is a value that must never be seen in any output.
 const canary = "canary-7KQ2-do-not-print"
 
+//control:proves secrets
 func TestSecretsNeverPrint(t *testing.T) {
 	type holder struct {
 		Text  secret.Text

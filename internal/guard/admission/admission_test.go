@@ -17,6 +17,7 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
+//control:proves admission
 func TestGate_letsExactlyMaxIn(t *testing.T) {
 	g := admission.NewGate(5)
 	var wg sync.WaitGroup
@@ -52,6 +53,7 @@ func TestGate_letsExactlyMaxIn(t *testing.T) {
 	}
 }
 
+//control:proves admission
 func TestGate_withoutPlacesRefuses(t *testing.T) {
 	for _, g := range []*admission.Gate{{}, admission.NewGate(0), admission.NewGate(-1)} {
 		if _, ok := g.Enter(); ok {
@@ -128,6 +130,7 @@ func (u under) count(t *testing.T, user uuid.UUID, want int) {
 	}
 }
 
+//control:proves admission
 func TestLeases(t *testing.T) {
 	for name, open := range servers {
 		t.Run(name, func(t *testing.T) {
@@ -300,6 +303,7 @@ func expires(t *testing.T, u under) {
 	}
 }
 
+//control:proves admission
 func TestLeases_refuseWhenRedisIsGone(t *testing.T) {
 	server := miniredis.RunT(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1, DialerRetries: 1})

@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// Store keeps events where they can be searched.
+// Store keeps events where they can be searched, each bound to the one before it.
 type Store interface {
-	Insert(ctx context.Context, events []Event) error
+	// Insert stores all of them or none, in order, and returns the chain's new end.
+	Insert(ctx context.Context, events []Event) (Head, error)
 }
 
 // Options of New. All but Store are required.
@@ -33,6 +34,9 @@ const (
 	// firstRetry and lastRetry are the waits after a failed insert, doubling in between.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 5 * time.Second
+	// behindAfter is how long the store may refuse before the log says that it is behind:
+	// longer than a failover takes.
+	behindAfter = 10 * time.Second
 )
 
 // Log is the Recorder of the running server. Two queues lead to two sinks, so that
@@ -43,6 +47,10 @@ type Log struct {
 	toStore chan Event // unused when Store is nil
 	dropped atomic.Int64
 	counts  sync.Map // Name → *atomic.Int64, for metrics
+	sampler sampler
+	live    subscribers
+	head    atomic.Pointer[Head] // what the Store holds
+	behind  atomic.Bool          // the Store refuses, and has for a while
 }
 
 // New returns a Log; events recorded before Run wait in its queues.
@@ -67,6 +75,18 @@ func (l *Log) Record(_ context.Context, e Event) {
 		n, _ = l.counts.LoadOrStore(e.Name, new(atomic.Int64))
 	}
 	n.(*atomic.Int64).Add(1)
+	keep, summaries := l.sampler.take(e)
+	for _, s := range summaries {
+		l.queue(s)
+	}
+	if keep {
+		l.queue(e)
+	}
+}
+
+// queue hands an event to whoever listens and to both sinks.
+func (l *Log) queue(e Event) {
+	l.live.publish(e)
 	select {
 	case l.toLog <- e:
 	default:
@@ -81,6 +101,18 @@ func (l *Log) Record(_ context.Context, e Event) {
 		l.dropped.Add(1)
 	}
 }
+
+// Head is the newest end of the chain that this node has written; the zero Head
+// before the first.
+func (l *Log) Head() Head {
+	if h := l.head.Load(); h != nil {
+		return *h
+	}
+	return Head{}
+}
+
+// Behind reports whether the Store has refused events for a while.
+func (l *Log) Behind() bool { return l.behind.Load() }
 
 // Dropped is how many events found no room, so far.
 func (l *Log) Dropped() int64 { return l.dropped.Load() }
@@ -104,12 +136,17 @@ func (l *Log) Run(ctx context.Context) {
 
 func (l *Log) runLog(ctx context.Context) {
 	said := int64(0)
+	defer func() {
+		for _, e := range l.sampler.flush() {
+			l.write(e)
+		}
+	}()
 	for {
 		select {
 		case e := <-l.toLog:
 			l.write(e)
 			if d := l.dropped.Load(); d > said {
-				l.write(Event{At: l.opts.Now(), Name: MonitorDisabled, Level: Warn, Control: "audit", Reason: "events_dropped", Count: d - said})
+				l.write(Event{At: l.opts.Now(), Name: MonitorDisabled, Level: Warn, Control: "monitor", Reason: "events_dropped", Count: d - said})
 				said = d
 			}
 		case <-ctx.Done():
@@ -168,12 +205,20 @@ func (l *Log) gather(ctx context.Context, first Event) []Event {
 // own for each try, because the last events of a stopping server matter; once ctx
 // has ended there is one try.
 func (l *Log) insert(ctx context.Context, events []Event) {
+	var failing time.Duration
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		try, cancel := context.WithTimeout(context.Background(), insertTimeout)
-		err := l.opts.Store.Insert(try, events)
+		head, err := l.opts.Store.Insert(try, events)
 		cancel()
 		if err == nil {
+			l.head.Store(&head)
+			if l.behind.Swap(false) {
+				l.Record(ctx, Event{Name: MonitorEnabled, Level: Info, Control: "monitor", Reason: "store_back"})
+			}
 			return
+		}
+		if failing += wait; failing >= behindAfter && !l.behind.Swap(true) {
+			l.Record(ctx, Event{Name: MonitorDisabled, Level: Critical, Control: "monitor", Reason: "store_behind", Count: int64(len(l.toStore))})
 		}
 		if ctx.Err() != nil || len(l.toStore) > queueLen/2 {
 			l.dropped.Add(int64(len(events)))

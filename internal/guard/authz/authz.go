@@ -101,7 +101,12 @@ const (
 	User    SiteRole = "user"    // chats
 	Auditor SiteRole = "auditor" // also reads security events
 	Admin   SiteRole = "admin"   // also acts on users and sessions
+	Service SiteRole = "service" // a program: less than a user, and never becomes one
 )
+
+// CanLead reports whether role may make rooms, let others in, moderate, and enter open
+// rooms by itself. A program may not: it talks where people have invited it.
+func CanLead(role SiteRole) bool { return role != Service }
 
 // CanSeeEvents reports whether role may read the security event stream.
 func CanSeeEvents(role SiteRole) bool { return role == Auditor || role == Admin }
@@ -109,5 +114,5 @@ func CanSeeEvents(role SiteRole) bool { return role == Auditor || role == Admin 
 // CanAdminister reports whether role may act on other users.
 func CanAdminister(role SiteRole) bool { return role == Admin }
 
-// KnownSite reports whether role is one of the three.
+// KnownSite reports whether role is one of the three that people have.
 func KnownSite(role SiteRole) bool { return role == User || role == Auditor || role == Admin }

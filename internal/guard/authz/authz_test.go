@@ -21,6 +21,7 @@ var want = map[authz.Role][]authz.Action{
 	authz.Owner:     actions[2:],
 }
 
+//control:proves authz
 func TestCan_everyRoleAndActionIsDecidedAndUnknownOnesAreDenied(t *testing.T) {
 	for _, r := range roles {
 		for _, a := range actions {
@@ -31,6 +32,7 @@ func TestCan_everyRoleAndActionIsDecidedAndUnknownOnesAreDenied(t *testing.T) {
 	}
 }
 
+//control:proves authz
 func TestRoles_agreesWithCanSoThatTheStatementAndTheTableCannotDrift(t *testing.T) {
 	for _, a := range actions {
 		got := authz.Roles(a)
@@ -42,6 +44,7 @@ func TestRoles_agreesWithCanSoThatTheStatementAndTheTableCannotDrift(t *testing.
 	}
 }
 
+//control:proves authz
 func TestCanOn_nobodyModeratesAnEqualOrASuperior(t *testing.T) {
 	for _, actor := range roles {
 		for _, target := range roles {
@@ -65,5 +68,17 @@ func TestSiteRoles_onlyAdminActsAndOnlyAuditorAndAdminSeeEvents(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: events, administer, known = %v, want %v", role, got, want)
 		}
+	}
+}
+
+//control:proves service-identity
+func TestCanLead_isForPeople(t *testing.T) {
+	for role, want := range map[authz.SiteRole]bool{authz.User: true, authz.Auditor: true, authz.Admin: true, authz.Service: false} {
+		if authz.CanLead(role) != want {
+			t.Errorf("%s may lead: %v", role, !want)
+		}
+	}
+	if authz.KnownSite(authz.Service) || authz.CanAdminister(authz.Service) || authz.CanSeeEvents(authz.Service) {
+		t.Error("a program has a role of people")
 	}
 }

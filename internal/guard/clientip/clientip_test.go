@@ -25,6 +25,7 @@ func request(remote string, forwarded ...string) *http.Request {
 	return r
 }
 
+//control:proves clientip
 func TestIP(t *testing.T) {
 	tests := []struct {
 		name      string
@@ -78,6 +79,7 @@ func TestIP(t *testing.T) {
 	}
 }
 
+//control:proves clientip
 func TestIP_ignoresEveryOtherHeader(t *testing.T) {
 	for _, h := range []string{"X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Forwarded", "X-Client-Ip", "X-Cluster-Client-Ip", "Client-Ip"} {
 		r := request("10.0.0.1:5000", "203.0.113.9")
@@ -88,6 +90,7 @@ func TestIP_ignoresEveryOtherHeader(t *testing.T) {
 	}
 }
 
+//control:proves clientip
 func TestIP_trustsNobodyByDefault(t *testing.T) {
 	peer := netip.MustParseAddr("10.0.0.1")
 	for name, x := range map[string]*clientip.Resolver{"zero": {}, "nil list": clientip.New(nil), "invalid prefix": clientip.New([]netip.Prefix{{}})} {
@@ -98,6 +101,8 @@ func TestIP_trustsNobodyByDefault(t *testing.T) {
 }
 
 // An operator who trusts the whole Internet must not hand the key to the client.
+//
+//control:proves clientip
 func TestIP_trustingEverybodyNeverBelievesTheLeftmost(t *testing.T) {
 	x := clientip.New([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")})
 	if got := x.IP(request("203.0.113.9:5000", "198.51.100.1")); got != netip.MustParseAddr("203.0.113.9") {
@@ -105,6 +110,7 @@ func TestIP_trustingEverybodyNeverBelievesTheLeftmost(t *testing.T) {
 	}
 }
 
+//control:proves clientip
 func TestPrefix(t *testing.T) {
 	tests := []struct{ name, ip, want string }{
 		{"IPv4", "203.0.113.9", "203.0.113.9/32"},
@@ -127,6 +133,8 @@ func TestPrefix(t *testing.T) {
 
 // What stands left of the first untrusted hop is the client's text: no change of
 // it may change the answer.
+//
+//control:proves clientip
 func FuzzClientIP(f *testing.F) {
 	for _, s := range []string{"", "198.51.100.1", "10.0.0.2", "a, b", ",", "10.0.0.2,", "::1", "[::1]:80", "\x00", "203.0.113.9,203.0.113.9"} {
 		f.Add("203.0.113.9:5000", s)

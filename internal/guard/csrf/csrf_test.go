@@ -47,6 +47,7 @@ func wantWhy(t *testing.T, err error, want csrf.Why) {
 	}
 }
 
+//control:proves csrf
 func TestCheck(t *testing.T) {
 	secret, other := csrf.NewSecret(), csrf.NewSecret()
 	good, foreign := csrf.Mask(secret), csrf.Mask(other)
@@ -113,6 +114,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+//control:proves csrf
 func TestCheck_refusesASessionWithoutSecret(t *testing.T) {
 	for name, secret := range map[string][]byte{"nil": nil, "empty": {}, "short": make([]byte, 31), "long": make([]byte, 33)} {
 		for _, sent := range []string{csrf.Mask(secret), strings.Repeat("A", 86)} {
@@ -126,6 +128,8 @@ func TestCheck_refusesASessionWithoutSecret(t *testing.T) {
 }
 
 // Parsing an upload to look for a field would write it to disk first.
+//
+//control:proves csrf
 func TestCheck_doesNotReadMultipartBodies(t *testing.T) {
 	secret := csrf.NewSecret()
 	var body bytes.Buffer
@@ -155,6 +159,7 @@ func TestCheck_leavesTheFormToTheHandler(t *testing.T) {
 	}
 }
 
+//control:proves csrf
 func TestMask_givesAnotherTextEachTime(t *testing.T) {
 	secret := csrf.NewSecret()
 	seen := map[string]bool{}
@@ -170,6 +175,7 @@ func TestMask_givesAnotherTextEachTime(t *testing.T) {
 	}
 }
 
+//control:proves csrf
 func TestValid_refusesEveryChangedCharacter(t *testing.T) {
 	secret := csrf.NewSecret()
 	token := csrf.Mask(secret)
@@ -195,6 +201,7 @@ func TestNewSecret_isFreshAndLong(t *testing.T) {
 	}
 }
 
+//control:proves csrf
 func TestNew_refusesWhatIsNoOrigin(t *testing.T) {
 	for _, o := range []string{"", "*", "app.example.com", "https://app.example.com/", "https://"} {
 		if _, err := csrf.New(o); err == nil {

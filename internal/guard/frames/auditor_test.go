@@ -21,6 +21,7 @@ func auditor(t testing.TB, l frames.Limits, now time.Time) *frames.Auditor {
 
 func stream(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
+//control:proves frames
 func TestFeed_refuses(t *testing.T) {
 	good := frame(fin|text, "before")
 	tests := []struct {
@@ -106,6 +107,7 @@ func TestFeed_refuses(t *testing.T) {
 func allowCompressed(l *frames.Limits) { l.AllowCompressed = true }
 func allowBinary(l *frames.Limits)     { l.AllowBinary = true }
 
+//control:proves frames
 func TestFeed_accepts(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -144,6 +146,7 @@ func TestFeed_accepts(t *testing.T) {
 	}
 }
 
+//control:proves frames
 func TestFeed_withholdsAHeaderUntilItIsComplete(t *testing.T) {
 	now := time.Now()
 	a := auditor(t, loose(), now)
@@ -164,6 +167,7 @@ func TestFeed_withholdsAHeaderUntilItIsComplete(t *testing.T) {
 	}
 }
 
+//control:proves frames
 func TestFeed_budgetsComeBackWithTime(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -209,6 +213,7 @@ func TestFeed_budgetsComeBackWithTime(t *testing.T) {
 	}
 }
 
+//control:proves frames
 func TestFeed_messageDeadline(t *testing.T) {
 	start := time.Now()
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
@@ -267,6 +272,7 @@ func TestDue(t *testing.T) {
 	}
 }
 
+//control:proves frames
 func TestNewAuditor_refusesBadLimits(t *testing.T) {
 	if _, err := frames.NewAuditor(frames.Limits{}, time.Now()); err == nil {
 		t.Error("the zero Limits were accepted")

@@ -68,6 +68,7 @@ func TestRead_keepsTheOwnersDeadline(t *testing.T) {
 	}
 }
 
+//control:proves frames
 func TestSetReadDeadline_buysNoTimeForAMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, client := net.Pipe()
@@ -225,6 +226,7 @@ func (e *endless) Read(b []byte) (int, error) {
 
 func (*endless) SetReadDeadline(time.Time) error { return nil }
 
+//control:proves frames
 func TestRead_allocatesNothing(t *testing.T) {
 	data := stream(frame(fin|text, "hello"), frame(text, "a"), frame(fin|ping, ""), frame(fin|cont, "b"), frame(fin|text, string(make([]byte, 700))))
 	for _, room := range []int{1, 16, 300, 4096} {

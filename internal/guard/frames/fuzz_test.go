@@ -19,6 +19,8 @@ import (
 // FuzzAuditor feeds a stream, cut at a place of the fuzzer's choice. The guard must
 // agree with the reference, pass on nothing of a bad frame, and leave nothing for
 // gorilla to complain about except what is in the payload of a close.
+//
+//control:proves frames
 func FuzzAuditor(f *testing.F) {
 	for _, s := range [][]byte{
 		nil,

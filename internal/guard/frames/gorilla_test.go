@@ -130,6 +130,7 @@ func wantKind(t *testing.T, o outcome, want frames.Kind) *frames.Violation {
 	return v
 }
 
+//control:proves frames
 func TestGorilla_aMillionEmptyFragmentsEndAtTheFifth(t *testing.T) {
 	o := attack(t, frames.Defaults(), func(w io.Writer) {
 		if _, err := w.Write(frame(text, "x")); err == nil {
@@ -167,6 +168,7 @@ func TestGorilla_aMillionEmptyMessagesEndAtTheFrameBudget(t *testing.T) {
 	}
 }
 
+//control:proves frames
 func TestGorilla_200000PingsEndAtTheEleventh(t *testing.T) {
 	for name, f := range map[string][]byte{"pings": frame(fin|ping, ""), "unsolicited pongs": frame(fin|pong, "x")} {
 		t.Run(name, func(t *testing.T) {
@@ -188,6 +190,7 @@ func TestGorilla_largestMessagesEndAtTheByteBudget(t *testing.T) {
 	}
 }
 
+//control:proves frames
 func TestGorilla_seesNothingOfABadFrame(t *testing.T) {
 	huge := binary.BigEndian.AppendUint64([]byte{fin | text, 0xff}, 1<<63)
 	tests := []struct {
@@ -222,6 +225,7 @@ func TestGorilla_seesNothingOfABadFrame(t *testing.T) {
 	}
 }
 
+//control:proves frames
 func TestGorilla_accepts65536Bytes(t *testing.T) {
 	for name, parts := range map[string][]int{"one fragment": {65536}, "two fragments": {40000, 25536}, "one and an empty one": {65536, 0}} {
 		t.Run(name, func(t *testing.T) {
@@ -293,6 +297,7 @@ func TestGorilla_tellsTheClientTheCloseCode(t *testing.T) {
 	<-ended
 }
 
+//control:proves handshake-protocol
 func TestHijack_refusesEarlyData(t *testing.T) {
 	addr, ended := serve(t, frames.Defaults())
 	c, err := net.Dial("tcp", addr)
@@ -303,12 +308,18 @@ func TestHijack_refusesEarlyData(t *testing.T) {
 	if _, err := c.Write(append([]byte(handshake), frame(fin|text, "smuggled")...)); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil { // whoever reads on finds the end
+		t.Fatal(err)
+	}
 	o := <-ended
 	if v := o.guard.Violation(); o.err == nil || v == nil || v.Kind != frames.EarlyData {
-		t.Errorf("Upgrade: %v, violation: %v", o.err, v)
+		t.Fatalf("Upgrade: %v, violation: %v", o.err, v)
 	}
 	if _, err := o.guard.Read(make([]byte, 100)); err != error(o.guard.Violation()) {
 		t.Errorf("Read: %v", err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
 	}
 	if answer, err := io.ReadAll(c); len(answer) > 0 {
 		t.Errorf("the client got %q, %v", answer, err)
@@ -389,6 +400,8 @@ func drip(client net.Conn, interval time.Duration, next func(i int) []byte) (sto
 }
 
 // The usual gorilla pattern, in which each pong moves the read deadline.
+//
+//control:proves frames
 func TestGorilla_pongsDoNotKeepAnUnfinishedMessageAlive(t *testing.T) {
 	payload := frame(fin|text, strings.Repeat("x", 100))
 	tests := []struct {

@@ -49,6 +49,7 @@ func cuts(t *rapid.T, s []byte) (pieces [][]byte) {
 	return pieces
 }
 
+//control:proves frames
 func TestFeed_agreesWithTheReferenceHoweverTheStreamIsCut(t *testing.T) {
 	now := time.Now()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -99,6 +100,7 @@ func (*pieces) SetDeadline(time.Time) error      { return nil }
 func (*pieces) SetReadDeadline(time.Time) error  { return nil }
 func (*pieces) SetWriteDeadline(time.Time) error { return nil }
 
+//control:proves frames
 func TestRead_passesOnExactlyTheAuditedBytes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := tight()

@@ -70,6 +70,8 @@ type Policy struct {
 
 // New checks the options: a base URL with host, exact origins without wildcard, a
 // plain path. These become header text, so anything else is refused.
+//
+//control:name link-preview
 func New(o Options) (*Policy, error) {
 	if o.BaseURL == nil {
 		return nil, errors.New("headers: the base URL is missing")
@@ -96,7 +98,7 @@ func New(o Options) (*Policy, error) {
 			"; font-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; manifest-src 'self'" +
 			"; require-trusted-types-for 'script'; trusted-types 'none'; report-uri " + o.ReportPath + "; report-to csp",
 		reporting: `csp="` + o.ReportPath + `"`,
-		secure:    o.BaseURL.Scheme == "https" && !onThisMachine(o.BaseURL.Hostname()),
+		secure:    remembered(o.BaseURL),
 	}, nil
 }
 
@@ -148,6 +150,14 @@ func checkSource(origin string) error {
 
 func notPlainPath(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("/-_.", c)
+}
+
+// remembered reports whether browsers shall remember that base is reached by https
+// only, subdomains included, on every answer (RFC 6797).
+//
+//control:name hsts
+func remembered(base *url.URL) bool {
+	return base.Scheme == "https" && !onThisMachine(base.Hostname())
 }
 
 // onThisMachine reports whether the name is local: HSTS for it would lock every

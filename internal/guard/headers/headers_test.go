@@ -36,6 +36,7 @@ func serve(p *headers.Policy, h http.HandlerFunc) *http.Response {
 	return w.Result()
 }
 
+//control:proves headers
 func TestWrap_setsEveryHeader(t *testing.T) {
 	var nonce string
 	res := serve(policy(t, "https://app.example.com"), func(w http.ResponseWriter, r *http.Request) {
@@ -61,6 +62,7 @@ func TestWrap_setsEveryHeader(t *testing.T) {
 	}
 }
 
+//control:proves headers
 func TestWrap_nonceIsLongAndNeverRepeats(t *testing.T) {
 	p := policy(t, "https://app.example.com")
 	seen := map[string]bool{}
@@ -84,6 +86,7 @@ func TestNonce_isEmptyOutsideOfWrap(t *testing.T) {
 	}
 }
 
+//control:proves headers
 func TestWrap_coversErrorsAndRefusals(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"not found":         http.NotFound,
@@ -129,6 +132,8 @@ func TestWrap_aHandlerMayAllowCaching(t *testing.T) {
 }
 
 // The socket must be reachable, and nothing else: no bare scheme, no wildcard.
+//
+//control:proves headers
 func TestWrap_connectsToExactOriginsOnly(t *testing.T) {
 	tests := []struct {
 		name, base string
@@ -159,6 +164,8 @@ func TestWrap_connectsToExactOriginsOnly(t *testing.T) {
 	}
 }
 
+//control:proves headers
+//control:proves hsts
 func TestWrap_sendsHSTSOnlyWhereItBelongs(t *testing.T) {
 	for base, want := range map[string]bool{
 		"https://app.example.com":                 true,
@@ -178,6 +185,7 @@ func TestWrap_sendsHSTSOnlyWhereItBelongs(t *testing.T) {
 	}
 }
 
+//control:proves headers
 func TestNew_refusesTextThatWouldWidenThePolicy(t *testing.T) {
 	for _, extra := range []string{"", "*", "wss:", "wss://*", "wss://*.example.com", "'unsafe-inline'", "wss://a.example;script-src *",
 		"wss://a.example x", "wss://a.example,b", "wss://a.example/path", "data:", "javascript://a", "wss://a.example\r\nX: y", "wss://u@a.example"} {

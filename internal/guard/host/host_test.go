@@ -26,6 +26,7 @@ func policy(t testing.TB) *host.Policy {
 	return p
 }
 
+//control:proves host
 func TestCheck(t *testing.T) {
 	tests := []struct {
 		name string
@@ -82,6 +83,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+//control:proves host
 func TestCheck_ignoresForwardedHost(t *testing.T) {
 	r := request("evil.example")
 	r.Header.Set("X-Forwarded-Host", "kiosk.example.com")
@@ -94,6 +96,8 @@ func TestCheck_ignoresForwardedHost(t *testing.T) {
 
 // The request line wins over the Host header (RFC 9112 section 3.2.2): a proxy
 // that checked the header would have looked at the wrong one.
+//
+//control:proves host
 func TestCheck_looksAtAnAbsoluteRequestTarget(t *testing.T) {
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET http://evil.example/ws HTTP/1.1\r\nHost: kiosk.example.com\r\n\r\n")))
 	if err != nil {
@@ -104,6 +108,7 @@ func TestCheck_looksAtAnAbsoluteRequestTarget(t *testing.T) {
 	}
 }
 
+//control:proves host
 func TestCheck_zeroPolicyRefuses(t *testing.T) {
 	var p host.Policy
 	for _, h := range []string{"", "kiosk.example.com"} {
@@ -113,6 +118,7 @@ func TestCheck_zeroPolicyRefuses(t *testing.T) {
 	}
 }
 
+//control:proves host
 func TestNew_refusesWhatIsNoOrigin(t *testing.T) {
 	for _, o := range []string{"", "*", "https://*.example.com", "kiosk.example.com", "kiosk.example.com:443", "https://", "https://:443", "https://kiosk.example.com:",
 		"https://kiosk.example.com/", "https://kiosk.example.com/x", "https://kiosk.example.com?", "https://u@kiosk.example.com",

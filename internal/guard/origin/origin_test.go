@@ -47,6 +47,7 @@ func wantWhy(t *testing.T, err error, want origin.Why) {
 	}
 }
 
+//control:proves origin
 func TestCheck_acceptsExactlyTheListedOrigins(t *testing.T) {
 	p := policy(t)
 	for _, o := range []string{own, partner, "http://127.0.0.1:8080", "http://[::1]:8080"} {
@@ -59,6 +60,7 @@ func TestCheck_acceptsExactlyTheListedOrigins(t *testing.T) {
 	}
 }
 
+//control:proves origin
 func TestCheck_refusesEveryOtherOrigin(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -132,12 +134,15 @@ func TestCheck_refusesEveryOtherOrigin(t *testing.T) {
 }
 
 // The Host header is the attacker's under DNS rebinding: it must not count.
+//
+//control:proves origin
 func TestCheck_refusesAnOriginThatOnlyEqualsTheHost(t *testing.T) {
 	r := handshake(http.Header{"Origin": {"https://evil.example"}})
 	r.Host = "evil.example"
 	wantWhy(t, policy(t).Check(r), origin.Unlisted)
 }
 
+//control:proves origin
 func TestCheck_hearsSecFetchWhenPresent(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -181,6 +186,7 @@ func TestCheck_hearsSecFetchWhenPresent(t *testing.T) {
 	}
 }
 
+//control:proves origin
 func TestCheckNone_refusesEveryBrowser(t *testing.T) {
 	p := policy(t)
 	if err := p.CheckNone(handshake(http.Header{"Cookie": {"a=b"}})); err != nil {
@@ -191,6 +197,7 @@ func TestCheckNone_refusesEveryBrowser(t *testing.T) {
 	}
 }
 
+//control:proves origin
 func TestCheck_zeroPolicyRefuses(t *testing.T) {
 	var p origin.Policy
 	wantWhy(t, p.Check(handshake(http.Header{"Origin": {own}})), origin.Unlisted)
@@ -209,6 +216,7 @@ func TestRefused_keepsAtMost256Bytes(t *testing.T) {
 	}
 }
 
+//control:proves origin
 func TestNew_refusesWhatNoBrowserSends(t *testing.T) {
 	for _, o := range []string{
 		"", "*", "https://*", "https://*.example.com", "https://.*example.com", "null", "app.example.com", "//app.example.com",
@@ -234,6 +242,7 @@ func TestNew_refusesWhatNoBrowserSends(t *testing.T) {
 	}
 }
 
+//control:proves origin
 func FuzzOrigin(f *testing.F) {
 	for _, o := range []string{own, partner, "null", "", "https://app.example.com:443", "https://app.example.com@evil.example", "HTTPS://APP.EXAMPLE.COM", own + "\x00", own + "/"} {
 		f.Add(o, "same-origin")

@@ -28,6 +28,7 @@ func hasher(t testing.TB, o password.Options) *password.Hasher {
 	return h
 }
 
+//control:proves password
 func TestNew_refusesLessWorkThanOWASPAsksFor(t *testing.T) {
 	for _, o := range []password.Options{
 		{MemoryKiB: 1024}, {MemoryKiB: 6 * 1024, Time: 16}, {MemoryKiB: 19 * 1024, Time: 1}, {MemoryKiB: 1 << 20}, {Time: 17},
@@ -44,6 +45,7 @@ func TestNew_refusesLessWorkThanOWASPAsksFor(t *testing.T) {
 	}
 }
 
+//control:proves password
 func TestHash_isArgon2idWithSaltOfItsOwn(t *testing.T) {
 	h := hasher(t, password.Options{})
 	one, err := h.Hash(t.Context(), good)
@@ -89,6 +91,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+//control:proves password
 func TestVerify_noticesOlderNumbersOnlyForRightPassword(t *testing.T) {
 	old := hasher(t, password.Options{MemoryKiB: 7 * 1024, Time: 5})
 	phc, err := old.Hash(t.Context(), good)
@@ -104,6 +107,7 @@ func TestVerify_noticesOlderNumbersOnlyForRightPassword(t *testing.T) {
 	}
 }
 
+//control:proves password
 func TestVerify_refusesHashThatIsNotOurs(t *testing.T) {
 	h := hasher(t, password.Options{})
 	const salt, key = "c2FsdHNhbHRzYWx0c2FsdA", "a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U"
@@ -139,6 +143,8 @@ func TestVerify_refusesHashThatIsNotOurs(t *testing.T) {
 // TestVerifyUnknown_takesAsLongAsVerify is the attack that lists the users of a site: the
 // fastest of several tries, with and without a user. An early return is a thousand times
 // faster; a busy machine never makes the fastest try five times slower.
+//
+//control:proves password
 func TestVerifyUnknown_takesAsLongAsVerify(t *testing.T) {
 	h := hasher(t, password.Options{})
 	phc, err := h.Hash(t.Context(), good)
@@ -163,6 +169,7 @@ func TestVerifyUnknown_takesAsLongAsVerify(t *testing.T) {
 	}
 }
 
+//control:proves password
 func TestHasher_boundsWorkAndWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hasher(t, password.Options{Concurrency: 2, QueueWait: 3 * time.Second})
@@ -202,6 +209,7 @@ func TestHasher_boundsWorkAndWait(t *testing.T) {
 	})
 }
 
+//control:proves password
 func TestCheck(t *testing.T) {
 	h := hasher(t, password.Options{})
 	for _, c := range []struct {
@@ -252,6 +260,8 @@ func TestCheck(t *testing.T) {
 
 // TestCommon_isOfUse holds the list to ASVS 6.2.4: lines that the length rule does not
 // catch already, at least 3,000 of them; and common.md to the list.
+//
+//control:proves password
 func TestCommon_isOfUse(t *testing.T) {
 	h := hasher(t, password.Options{})
 	list := password.Common(h)

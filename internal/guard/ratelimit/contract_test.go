@@ -92,6 +92,7 @@ func (u under) take(t *testing.T, cost int, b ...ratelimit.Bucket) ratelimit.Res
 	return r
 }
 
+//control:proves ratelimit
 func TestSource_keepsTheContract(t *testing.T) {
 	for name, open := range sources {
 		t.Run(name, func(t *testing.T) {

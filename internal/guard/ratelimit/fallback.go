@@ -42,6 +42,8 @@ func NewFallback(primary, fallback Source, strict float64, onDegraded func(error
 }
 
 // Take implements Source.
+//
+//control:name limiter-failure
 func (f *Fallback) Take(ctx context.Context, buckets []Bucket, cost int) (Result, error) {
 	if f.ask() {
 		result, err := f.primary.Take(ctx, buckets, cost)

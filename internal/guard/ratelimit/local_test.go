@@ -62,6 +62,8 @@ func TestLocal_allocatesNothing(t *testing.T) {
 
 // TestMemory_hasNoWindowEdge is the attack on fixed windows: twice the quota at the edge.
 // Over any stretch of any schedule, what was allowed is at most burst + rate × stretch.
+//
+//control:proves ratelimit
 func TestMemory_hasNoWindowEdge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := ratelimit.Limit{Rate: rapid.Float64Range(0.1, 1000).Draw(t, "rate"), Burst: rapid.IntRange(1, 50).Draw(t, "burst")}
@@ -96,6 +98,8 @@ func TestMemory_hasNoWindowEdge(t *testing.T) {
 	})
 }
 
+//control:proves ratelimit
+//control:proves limiter-failure
 func TestMemory_forgetsRatherThanGrows(t *testing.T) {
 	c := &clock{now: time.Now()}
 	s := ratelimit.NewMemory(c.Now)
@@ -141,6 +145,8 @@ func (f *flaky) Take(ctx context.Context, b []ratelimit.Bucket, cost int) (ratel
 	return f.Source.Take(ctx, b, cost)
 }
 
+//control:proves ratelimit
+//control:proves limiter-failure
 func TestFallback_isStricterAndSaysSoWhenPrimaryFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		primary := &flaky{Source: ratelimit.NewMemory(time.Now)}
@@ -202,6 +208,8 @@ func TestFallback_isStricterAndSaysSoWhenPrimaryFails(t *testing.T) {
 	})
 }
 
+//control:proves ratelimit
+//control:proves limiter-failure
 func TestFallback_zeroLimitStillRefuses(t *testing.T) {
 	s := ratelimit.NewFallback(&flaky{err: errors.New("down")}, ratelimit.NewMemory(time.Now), 7, nil)
 	r, err := s.Take(t.Context(), []ratelimit.Bucket{{Name: "user"}}, 1)
@@ -210,6 +218,7 @@ func TestFallback_zeroLimitStillRefuses(t *testing.T) {
 	}
 }
 
+//control:proves limiter-failure
 func TestFallback_callerThatLeftIsNoFailure(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -34,6 +34,7 @@ func second(t *testing.T, client *redis.Client) *redis.Client {
 	return other
 }
 
+//control:proves ratelimit
 func TestRedis_limitsOneUserOnSeveralNodesTogether(t *testing.T) {
 	client, prefix := testkit.Redis(t)
 	nodes := []ratelimit.Source{ratelimit.NewRedis(client, prefix), ratelimit.NewRedis(second(t, client), prefix)}
@@ -52,6 +53,8 @@ func TestRedis_limitsOneUserOnSeveralNodesTogether(t *testing.T) {
 	}
 }
 
+//control:proves ratelimit
+//control:proves room-names
 func TestRedis_leavesNoTextOfClientAndNoKeyForEver(t *testing.T) {
 	client, prefix := testkit.Redis(t)
 	s := ratelimit.NewRedis(client, prefix)
@@ -81,6 +84,7 @@ func TestRedis_leavesNoTextOfClientAndNoKeyForEver(t *testing.T) {
 	}
 }
 
+//control:proves ratelimit
 func TestRedis_takesInOneRoundTrip(t *testing.T) {
 	client, prefix := testkit.Redis(t)
 	s := ratelimit.NewRedis(client, prefix)
@@ -115,6 +119,7 @@ func TestRedis_survivesLostScript(t *testing.T) {
 	}
 }
 
+//control:proves ratelimit
 func TestRedis_doesNotLockOutWhenItsClockIsSetBack(t *testing.T) {
 	server, client := standIn(t)
 	s := ratelimit.NewRedis(client, "p:")
@@ -139,6 +144,8 @@ func TestRedis_doesNotLockOutWhenItsClockIsSetBack(t *testing.T) {
 	}
 }
 
+//control:proves ratelimit
+//control:proves limiter-failure
 func TestRedis_isAnErrorWhenRedisIsGone(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -152,6 +159,7 @@ func TestRedis_isAnErrorWhenRedisIsGone(t *testing.T) {
 	}
 }
 
+//control:proves ratelimit
 func TestRedis_refusesReplyThatMakesNoSense(t *testing.T) {
 	server, client := standIn(t)
 	s := ratelimit.NewRedis(client, "p:")

@@ -141,6 +141,7 @@ func TestNew_refusesWeakOptions(t *testing.T) {
 	}
 }
 
+//control:proves session
 func TestWrap_setsCookieThatSiblingHostsCannotPlantNorScriptsRead(t *testing.T) {
 	e := setup(t)
 	res, token := e.do("", func(_ http.ResponseWriter, r *http.Request) { e.m.CSRFSecret(r.Context()) })
@@ -173,6 +174,7 @@ func TestWrap_storesNothingForRequestWithoutNeed(t *testing.T) {
 	}
 }
 
+//control:proves session
 func TestWrap_neverAdoptsPlantedToken(t *testing.T) {
 	e := setup(t)
 	planted := base64.RawURLEncoding.EncodeToString(make([]byte, 32))
@@ -183,6 +185,7 @@ func TestWrap_neverAdoptsPlantedToken(t *testing.T) {
 	e.dead(planted)
 }
 
+//control:proves session
 func TestSignIn_endsPlantedSession(t *testing.T) {
 	e := setup(t)
 	var before, after []byte
@@ -227,6 +230,8 @@ func TestSignIn_keepsNoControlCharactersOfHeaders(t *testing.T) {
 }
 
 // A thief signs in with the old password while its owner changes it.
+//
+//control:proves session
 func TestSignIn_ofACredentialThatChangedMeanwhileLeavesNoSession(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -291,6 +296,8 @@ func TestSignIn_leavesNoSessionWhenTheStoreFails(t *testing.T) {
 }
 
 // The session is renewed, with a change of the password, while its owner signs out.
+//
+//control:proves session
 func TestSignOut_endsSessionThatWasRenewedMeanwhile(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -327,6 +334,8 @@ func TestSignOut_endsSessionThatWasRenewedMeanwhile(t *testing.T) {
 
 // A renewal of what has ended or was renewed meanwhile must not pass for one, and its
 // answer must not replace the cookie that the browser has from the other answer.
+//
+//control:proves session
 func TestRenew_ofASessionThatEndedOrWasRenewedMeanwhileSaysSo(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -361,6 +370,8 @@ func TestRenew_ofASessionThatEndedOrWasRenewedMeanwhileSaysSo(t *testing.T) {
 
 // TestWrap_doesNotReviveSignedOutSession is the attack on scs's LoadAndSave: a slow
 // request begins, the user signs out, the slow request ends.
+//
+//control:proves session
 func TestWrap_doesNotReviveSignedOutSession(t *testing.T) {
 	e := setup(t)
 	token, _ := e.signIn("")
@@ -387,6 +398,7 @@ func TestWrap_doesNotReviveSignedOutSession(t *testing.T) {
 	e.dead(token)
 }
 
+//control:proves session
 func TestWrap_doesNotReviveTokenBeforeRenewal(t *testing.T) {
 	e := setup(t)
 	token, _ := e.signIn("")
@@ -404,6 +416,7 @@ func TestWrap_doesNotReviveTokenBeforeRenewal(t *testing.T) {
 	}
 }
 
+//control:proves session
 func TestWrap_doesNotReviveSessionWhoseEndPassesDuringRequest(t *testing.T) {
 	e := setup(t)
 	token, _ := e.signIn("")
@@ -496,6 +509,7 @@ func TestWrap_endsAnonymousSessionWithinAnHour(t *testing.T) {
 	e.dead(token)
 }
 
+//control:proves session
 func TestToken_refusesTwoCookiesAndForeignShapes(t *testing.T) {
 	e := setup(t)
 	token, _ := e.signIn("")
@@ -533,6 +547,7 @@ func raw(cookie string) *http.Request {
 	return r
 }
 
+//control:proves session
 func TestPeek_readsWithoutExtending(t *testing.T) {
 	e := setup(t)
 	token, s := e.signIn("")
@@ -583,6 +598,7 @@ func TestPeek_refusesAnonymousSession(t *testing.T) {
 	}
 }
 
+//control:proves session
 func TestWrap_cannotBeUpgradedToSocket(t *testing.T) {
 	e := setup(t)
 	server := httptest.NewServer(e.m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

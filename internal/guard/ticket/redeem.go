@@ -93,6 +93,7 @@ func (s *Service) verify(raw, route, origin string) (Claims, *Refused) {
 		return Claims{}, refusal(err, p.ID)
 	}
 	refuse := func(why Why) (Claims, *Refused) { return Claims{}, &Refused{Why: why, TokenRef: Ref(p.ID)} }
+	service := origin == "" && p.Audience == audience(route, true) // never where browsers are admitted
 	user, userErr := parseID(p.Subject)
 	session, sessionErr := parseID(p.Session)
 	switch {
@@ -100,13 +101,13 @@ func (s *Service) verify(raw, route, origin string) (Claims, *Refused) {
 		return refuse(Missing)
 	case p.ExpiresAt <= p.IssuedAt || p.ExpiresAt-p.IssuedAt > int64(MaxLifetime/time.Second):
 		return refuse(Lifetime)
-	case p.Audience != audience(route):
+	case !service && p.Audience != audience(route, false):
 		return refuse(Audience)
 	case *p.Origin != origin:
 		return refuse(Origin)
 	}
 	return Claims{
-		ID: p.ID, User: user, Session: session, Origin: origin, Route: route,
+		ID: p.ID, User: user, Session: session, Origin: origin, Route: route, Service: service,
 		IssuedAt: time.Unix(p.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(p.ExpiresAt, 0).UTC(),
 	}, nil
 }

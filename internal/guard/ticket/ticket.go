@@ -74,6 +74,7 @@ type Claims struct {
 	Session   uuid.UUID
 	Origin    string // of the page that asked; "" for clients that are no browser
 	Route     string // the path of the one socket route it opens
+	Service   bool   // for a program with a key of its own, and for no session of a browser
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }
@@ -160,13 +161,15 @@ func (s *Service) Issue(c Claims) (token secret.Text, expires time.Time, id stri
 	switch {
 	case c.User == uuid.Nil || c.Session == uuid.Nil:
 		return token, expires, "", errors.New("issue ticket: no user or no session")
+	case c.Service && c.Origin != "":
+		return token, expires, "", errors.New("issue ticket: a service has no origin")
 	case !strings.HasPrefix(c.Route, "/") || len(c.Route) > maxText || len(c.Origin) > maxText:
 		return token, expires, "", errors.New("issue ticket: route or origin is not one")
 	}
 	now := s.now().UTC().Truncate(time.Second)
 	expires, id = now.Add(s.lifetime), rand.Text()
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, &payload{
-		Issuer: s.issuer, Subject: c.User.String(), Audience: audience(c.Route), ID: id,
+		Issuer: s.issuer, Subject: c.User.String(), Audience: audience(c.Route, c.Service), ID: id,
 		IssuedAt: now.Unix(), NotBefore: now.Unix(), ExpiresAt: expires.Unix(),
 		Session: c.Session.String(), Origin: &c.Origin,
 	})
@@ -178,8 +181,14 @@ func (s *Service) Issue(c Claims) (token secret.Text, expires time.Time, id stri
 	return secret.NewText(raw), expires, id, nil
 }
 
-// audience is the aud claim of a ticket for route.
-func audience(route string) string { return "ws:" + route }
+// audience is the aud claim of a ticket for route. People's tickets and services' have
+// two, so that neither can be taken for the other.
+func audience(route string, service bool) string {
+	if service {
+		return "svc:" + route
+	}
+	return "ws:" + route
+}
 
 // Ref is a short hash of a ticket's id, for logs.
 func Ref(id string) string {

@@ -103,6 +103,7 @@ func refused(t *testing.T, c ticket.Claims, err error, want ticket.Why) *ticket.
 	return r
 }
 
+//control:proves ticket
 func TestNew_refusesWeakOptions(t *testing.T) {
 	good := func() ticket.Options {
 		return ticket.Options{Keys: keys(), Issuer: issuer, Lifetime: 30 * time.Second}
@@ -136,6 +137,7 @@ func TestNew_refusesWeakOptions(t *testing.T) {
 	}
 }
 
+//control:proves ticket
 func TestRedeem_acceptsItsOwnTicketOnce(t *testing.T) {
 	sp := &spent{}
 	s := service(t, at(start), sp)
@@ -174,6 +176,7 @@ func TestRedeem_acceptsTicketForClientThatIsNoBrowser(t *testing.T) {
 	}
 }
 
+//control:proves ticket
 func TestRedeem_letsExactlyOneOfManyThrough(t *testing.T) {
 	s := service(t, at(start), &spent{})
 	raw := issue(t, s)
@@ -195,6 +198,7 @@ func TestRedeem_letsExactlyOneOfManyThrough(t *testing.T) {
 	}
 }
 
+//control:proves ticket
 func TestRedeem_refusesWhenSpendingCannotBeRecorded(t *testing.T) {
 	down := errors.New("redis is down")
 	s := service(t, at(start), &spent{err: down})
@@ -205,6 +209,7 @@ func TestRedeem_refusesWhenSpendingCannotBeRecorded(t *testing.T) {
 	}
 }
 
+//control:proves ticket
 func TestRedeem_refusesOutsideItsTime(t *testing.T) {
 	raw := issue(t, service(t, at(start), &spent{}))
 	for _, c := range []struct {
@@ -230,6 +235,7 @@ func TestRedeem_refusesOutsideItsTime(t *testing.T) {
 	}
 }
 
+//control:proves ticket
 func TestRedeem_verifiesWithOldKeyAndForgetsRemovedOne(t *testing.T) {
 	k := keys()
 	byOld := issue(t, service(t, at(start), &spent{}, k[1]))
@@ -300,6 +306,8 @@ func goodClaims() map[string]any {
 
 // TestRedeem_refusesForgedTokens is every forgery we know, each with the key that the
 // forger would have. None may be spent: a forger must not burn anybody's ticket.
+//
+//control:proves ticket
 func TestRedeem_refusesForgedTokens(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -375,6 +383,7 @@ func TestRedeem_refusesForgedTokens(t *testing.T) {
 		{"typ missing", header("typ", nil), ticket.Type},
 		{"crit", header("crit", []string{"exp"}), ticket.Type},
 		{"key in the header", header("jwk", map[string]string{"kty": "oct", "k": "AAAA"}), ticket.Type},
+		{"key by certificate", header("x5u", "https://evil.example/cert"), ticket.Type},
 		{"key by URL", header("jku", "https://evil.example/keys"), ticket.Type},
 		{"exp missing", claim("exp", nil), ticket.Missing},
 		{"exp in a hundred years", claim("exp", start.AddDate(100, 0, 0).Unix()), ticket.Lifetime},
@@ -461,6 +470,7 @@ func sealedWith(t testing.TB, pairs ...any) string {
 	return forge(t, jwt.SigningMethodHS256, newKey, goodHeader(), c)
 }
 
+//control:proves ticket
 func TestRedeem_refusesGoodTicketElsewhere(t *testing.T) {
 	for _, c := range []struct {
 		name, route, origin string
@@ -487,6 +497,7 @@ func TestRedeem_refusesGoodTicketElsewhere(t *testing.T) {
 	}
 }
 
+//control:proves ticket
 func FuzzRedeem(f *testing.F) {
 	s := service(f, at(start), &spent{})
 	good := forge(f, jwt.SigningMethodHS256, newKey, goodHeader(), goodClaims())

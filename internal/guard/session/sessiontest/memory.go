@@ -251,6 +251,24 @@ func (m *Memory) RevokeAll(_ context.Context, user, keep uuid.UUID, _ string) ([
 	return sids, nil
 }
 
+// Trim ends the oldest sessions of user until limit are left; keep is never among them.
+func (m *Memory) Trim(ctx context.Context, user, keep uuid.UUID, limit int, _ string) (ended []uuid.UUID, err error) {
+	all, err := m.OfUser(ctx, user)
+	left := 1
+	for _, s := range all {
+		if s.SID == keep {
+			continue
+		}
+		if left++; left > limit {
+			if _, err := m.Revoke(ctx, user, s.SID, ""); err != nil {
+				return nil, err
+			}
+			ended = append(ended, s.SID)
+		}
+	}
+	return ended, err
+}
+
 // The methods without a context are only there because scs.CtxStore embeds them; scs
 // never calls them on a store that has the others.
 var errNoContext = errors.New("session store: called without a context")

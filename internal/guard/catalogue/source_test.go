@@ -1,0 +1,199 @@
+package catalogue_test
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	portcullis "example.com/portcullis"
+	"example.com/portcullis/internal/guard/catalogue"
+)
+
+func files(pairs ...string) fstest.MapFS {
+	m := fstest.MapFS{}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
+	}
+	return m
+}
+
+func read(t *testing.T, pairs ...string) *catalogue.Evidence {
+	t.Helper()
+	e, err := catalogue.Read(files(pairs...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestRead_findsCodeWithItsCommentAndItsLines(t *testing.T) {
+	e := read(t, "a/a.go", `package a
+
+// Check refuses everything.
+//
+// Also this.
+//
+//control:name origin
+//control:name host
+func (p *Policy[T]) Check() error {
+	return nil
+}
+
+// limits is one.
+//
+//control:name frames
+var limits = map[string]int{}
+`)
+	want := catalogue.Place{File: "a/a.go", Func: "Policy.Check", Doc: "Check refuses everything.\n\nAlso this.", Start: 3, End: 11}
+	for _, name := range []string{"origin", "host"} {
+		if got := e.Code[name]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+	if got := e.Lines(want); got[0] != "// Check refuses everything." || got[len(got)-1] != "}" {
+		t.Errorf("lines %q", got)
+	}
+	if got := e.Code["frames"]; len(got) != 1 || got[0].Func != "limits" {
+		t.Errorf("frames: %+v", got)
+	}
+	if marks := e.File("a/a.go").Marks; len(marks) != 3 || marks[0] != (catalogue.Mark{Control: "origin", Start: 3, End: 11}) {
+		t.Errorf("marks %+v", marks)
+	}
+}
+
+func TestRead_findsTestsAndScripts(t *testing.T) {
+	e := read(t, "a/a_test.go", `package a
+
+//control:proves origin
+func TestCheck_refuses(t *testing.T) {}
+`, "web/h.js", `// @ts-check
+/** Makes. */
+//control:name output
+export async function make(tag) {
+  if (tag) {
+    return 1;
+  }
+}
+
+class X {
+  //control:name idle
+  static go() {
+  }
+  other() {}
+}
+`, "web/test/h.test.js", `//control:proves output
+test('nothing runs', () => {
+  assert.ok(true);
+});
+`)
+	for _, tt := range []struct {
+		got        []catalogue.Place
+		name       string
+		start, end int
+	}{
+		{e.Tests["origin"], "TestCheck_refuses", 3, 4}, {e.Code["output"], "make", 3, 8}, {e.Code["idle"], "go", 11, 13}, {e.Tests["output"], "nothing runs", 1, 4},
+	} {
+		if len(tt.got) != 1 || tt.got[0].Func != tt.name || tt.got[0].Start != tt.start || tt.got[0].End != tt.end {
+			t.Errorf("got %+v, want %s in lines %d to %d", tt.got, tt.name, tt.start, tt.end)
+		}
+	}
+}
+
+func TestRead_findsAttacksAlsoThroughTheFunctionsThatMakeThem(t *testing.T) {
+	e := read(t, "internal/attack/a.go", `package attack
+
+func all() []Attack {
+	for _, name := range names() {
+		more = append(more, Attack{Control: "origin", Title: "from " + name + ", which is far", Run: nil})
+	}
+	for _, f := range []struct{ file, title string }{{"x", "a page"}} {
+		more = append(more, upload("upload", f.title, f.file))
+	}
+	for _, word := range words {
+		more = append(more, Attack{Control: "sql", Title: word.text + "!", Run: nil})
+	}
+	return []Attack{{Control: "host", Title: "a name"}, raw("frames", "a bit", 1), json("a " + "key")}
+}
+
+type word struct{ n int; text string }
+
+var words = []word{{1, "drop"}, {text: "drop"}}
+
+func upload(control, title, file string) Attack { return Attack{Control: control, Title: title} }
+
+func raw(control, title string, want int) Attack {
+	return Attack{Control: control, Title: title}
+}
+
+func json(title string) Attack { return Attack{Control: "schema", Title: title} }
+`, "other/a.go", `package other
+
+var x = Attack{Control: "host", Title: "is not where attacks are"}
+`)
+	for control, want := range map[string]catalogue.Attack{
+		"origin": {Control: "origin", Title: "from …, which is far", File: "internal/attack/a.go", Line: 5},
+		"host":   {Control: "host", Title: "a name", File: "internal/attack/a.go", Line: 13},
+		"frames": {Control: "frames", Title: "a bit", File: "internal/attack/a.go", Line: 13},
+		"schema": {Control: "schema", Title: "a key", File: "internal/attack/a.go", Line: 13},
+		"upload": {Control: "upload", Title: "a page", File: "internal/attack/a.go", Line: 8},
+	} {
+		if got := e.Attacks[control]; len(got) != 1 || got[0] != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	if got := e.Attacks["sql"]; len(got) != 2 || got[0].Title != "drop!" || got[1].Title != "drop!" {
+		t.Errorf("got %+v, want one for each word", got)
+	}
+}
+
+// Somebody believes that something is marked, and it is not.
+//
+//control:proves living-documents
+func TestRead_refusesADirectiveThatSitsOnNothing(t *testing.T) {
+	for _, tt := range []struct{ name, path, text, want string }{
+		{"an empty line below", "a.go", "package a\n\n//control:name origin\n\nfunc f() {}\n", "a.go:3"},
+		{"inside of a function", "a.go", "package a\n\nfunc f() {\n\t//control:name origin\n}\n", "a.go:4"},
+		{"at the end", "a.go", "package a\n\nfunc f() {}\n\n//control:name origin\n", "a.go:5"},
+		{"a verb that does not exist", "a.go", "package a\n\n//control:nam origin\nfunc f() {}\n", "no directive"},
+		{"no name", "a.go", "package a\n\n//control:name\nfunc f() {}\n", "no directive"},
+		{"two names", "a.go", "package a\n\n//control:name origin host\nfunc f() {}\n", "no directive"},
+		{"a proof that is no test", "a.go", "package a\n\n//control:proves origin\nfunc f() {}\n", "no test"},
+		{"a proof on a helper", "a_test.go", "package a\n\n//control:proves origin\nfunc helper() {}\n", "no test"},
+		{"Go that does not parse", "a.go", "package a\n\n//control:name origin\nfunc f( {}\n", "a.go:4"},
+		{"a script, an empty line below", "a.js", "//control:name output\n\nexport function f() {\n}\n", "a.js:1"},
+		{"a script, at the end", "a.js", "x();\n//control:name output\n", "a.js:2"},
+		{"a script that proves itself", "a.js", "//control:proves output\nfunction f() {\n}\n", "no directive"},
+		{"an attack on nobody knows what", "internal/attack/a.go", "package attack\n\nvar x = func() Attack { return Attack{Control: which(), Title: \"x\"} }\n\nfunc f() Attack { return Attack{Control: which(), Title: \"x\"} }\n", "nobody can tell"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := catalogue.Read(files(tt.path, tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestFile_isALookUpAndNoPath(t *testing.T) {
+	e, err := catalogue.Read(portcullis.Source())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.File("source.go") == nil {
+		t.Fatal("source.go is not there")
+	}
+	for _, path := range []string{"", ".", "./source.go", "/source.go", "internal/../source.go", "internal", "..", "../go.mod", "SOURCE.GO"} {
+		if e.File(path) != nil {
+			t.Errorf("%q is a file", path)
+		}
+	}
+}
+
+// The first page that is asked for waits for this.
+func BenchmarkRead(b *testing.B) {
+	source := portcullis.Source()
+	for b.Loop() {
+		if _, err := catalogue.Read(source); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
