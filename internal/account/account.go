@@ -60,12 +60,15 @@ type Store interface {
 	ByUsername(ctx context.Context, username string) (User, error)
 	ByID(ctx context.Context, id chat.UserID) (User, error)
 	// SetPassword replaces the hash and ends every session of the user but keep. It is
-	// ErrChanged, and nothing happens, if verified is given and not the stored generation.
+	// ErrChanged, and nothing happens, if verified is given and not the stored generation,
+	// or keep is given and has ended since.
 	SetPassword(ctx context.Context, id chat.UserID, hash string, verified *int64, keep chat.SessionID, reason string) ([]chat.SessionID, error)
 	// SetRole changes the site role and ends every session of the user.
 	SetRole(ctx context.Context, id chat.UserID, role authz.SiteRole, reason string) ([]chat.SessionID, error)
 	// SetDisabled disables or enables an account; both end every session.
 	SetDisabled(ctx context.Context, id chat.UserID, disabled bool, reason string) ([]chat.SessionID, error)
+	// Erase makes an account nobody's and ends every session of it; ErrNoUser if it is already.
+	Erase(ctx context.Context, id chat.UserID, reason string) ([]chat.SessionID, error)
 	// Rehash replaces oldHash by newHash if it is still the stored one.
 	Rehash(ctx context.Context, id chat.UserID, oldHash, newHash string) error
 	// List returns users by name, at most limit.

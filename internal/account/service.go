@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -20,6 +21,7 @@ import (
 	"example.com/portcullis/internal/guard/password"
 	"example.com/portcullis/internal/guard/ratelimit"
 	"example.com/portcullis/internal/guard/session"
+	"example.com/portcullis/internal/guard/text"
 )
 
 // Passwords hashes and checks passwords; guard/password is the real one.
@@ -118,6 +120,11 @@ func (s *Service) Create(ctx context.Context, username, pw, displayName string, 
 	if err != nil {
 		return User{}, err
 	}
+	if taken, err := s.passesFor(ctx, displayName, username); err != nil {
+		return User{}, err
+	} else if taken {
+		return User{}, &chat.Error{Kind: chat.Invalid, Public: "That display name looks like somebody else's name.", Err: text.LooksLike}
+	}
 	if !authz.KnownSite(role) {
 		return User{}, invalid("A role is user, auditor or admin.")
 	}
@@ -147,7 +154,7 @@ func (s *Service) Create(ctx context.Context, username, pw, displayName string, 
 func (s *Service) SignIn(ctx context.Context, c Caller, username, pw string) (User, error) {
 	username = Fold(username)
 	u, err := s.o.Store.ByUsername(ctx, username)
-	unknown := errors.Is(err, ErrNoUser)
+	unknown := errors.Is(err, ErrNoUser) || u.Role == authz.Service // a program has no password
 	if err != nil && !unknown {
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
@@ -211,17 +218,49 @@ func (s *Service) ChangePassword(ctx context.Context, c Caller, a chat.Actor, cu
 	return nil
 }
 
+// ProvePassword is the sign-in of somebody who is signed in already, before something
+// that needs a fresh proof. It has the budgets of guessing, and the one answer.
+func (s *Service) ProvePassword(ctx context.Context, c Caller, a chat.Actor, pw string) error {
+	u, err := s.o.Store.ByID(ctx, a.User)
+	if err != nil {
+		return fmt.Errorf("find user: %w", err)
+	}
+	if err := s.throttle(ctx, c, u.Username, u); err != nil {
+		return err
+	}
+	switch ok, _, err := s.o.Passwords.Verify(ctx, u.PasswordHash, pw); {
+	case err != nil:
+		return busy(err)
+	case !ok:
+		return s.refuse(ctx, c, u.Username, u, "step_up")
+	}
+	return nil
+}
+
 // ResetPassword is the administrator's: it ends every session of the user, and holds
 // whatever the user changes at the same time.
 func (s *Service) ResetPassword(ctx context.Context, username, next string) error {
-	u, err := s.Find(ctx, username)
+	u, err := s.person(ctx, username)
 	if err != nil {
 		return err
 	}
 	if err := s.o.Passwords.Check(next, u.Username); err != nil {
 		return invalid(err.Error())
 	}
-	return s.setPassword(ctx, u.ID, next, nil, chat.SessionID{})
+	if err := s.setPassword(ctx, u.ID, next, nil, chat.SessionID{}); err != nil {
+		return err
+	}
+	s.o.Audit.Record(ctx, audit.Event{Name: audit.AuthzAdmin, Level: audit.Warn, Control: "password", Reason: "password_reset", User: u.ID.String()})
+	return nil
+}
+
+// person finds a user who is no program: those have no password and no other role.
+func (s *Service) person(ctx context.Context, username string) (User, error) {
+	u, err := s.Find(ctx, username)
+	if err == nil && u.Role == authz.Service {
+		return User{}, invalid(u.Username + " is a service; see `portcullis service -h`.")
+	}
+	return u, err
 }
 
 func (s *Service) setPassword(ctx context.Context, id chat.UserID, pw string, verified *int64, keep chat.SessionID) error {
@@ -240,11 +279,13 @@ func (s *Service) setPassword(ctx context.Context, id chat.UserID, pw string, ve
 
 // SetRole changes what a user may do outside rooms and ends their sessions, so that
 // no socket lives on with the old rights.
+//
+//control:name admin-separation
 func (s *Service) SetRole(ctx context.Context, username string, role authz.SiteRole) error {
 	if !authz.KnownSite(role) {
 		return invalid("A role is user, auditor or admin.")
 	}
-	u, err := s.Find(ctx, username)
+	u, err := s.person(ctx, username)
 	if err != nil {
 		return err
 	}
@@ -276,6 +317,21 @@ func (s *Service) SetDisabled(ctx context.Context, username string, disabled boo
 		e.Name, e.Reason = audit.UserDisabled, reason
 	}
 	s.o.Audit.Record(ctx, e)
+	return nil
+}
+
+// Erase ends an account for good, for its user or an operator: nothing of the person
+// stays in it, and what they wrote is emptied within the hour.
+//
+//control:name retention
+func (s *Service) Erase(ctx context.Context, id chat.UserID) error {
+	const reason = "erased"
+	ended, err := s.o.Store.Erase(ctx, id, reason)
+	if err != nil {
+		return fmt.Errorf("erase account: %w", err)
+	}
+	s.announce(ctx, id, ended, reason)
+	s.o.Audit.Record(ctx, audit.Event{Name: audit.UserDeleted, Level: audit.Warn, Control: "retention", Reason: reason, User: id.String()})
 	return nil
 }
 
@@ -333,20 +389,48 @@ func Fold(username string) string {
 	return strings.ToLower(norm.NFKC.String(strings.TrimSpace(username)))
 }
 
+// cleanDisplayName brings a name to the form in which it is shown: see the package text.
 func cleanDisplayName(name, username string) (string, error) {
-	name = strings.Join(strings.Fields(norm.NFC.String(name)), " ")
-	if name == "" {
+	name, rule := text.Name(name)
+	switch {
+	case rule == text.Mixed:
+		return "", &chat.Error{Kind: chat.Invalid, Public: "A display name cannot mix alphabets that look alike.", Err: rule}
+	case rule != "":
+		return "", &chat.Error{Kind: chat.Invalid, Public: "A display name cannot hold invisible, control or unknown characters.", Err: rule}
+	case name == "":
 		return username, nil
-	}
-	if utf8.RuneCountInString(name) > maxDisplayName {
+	case utf8.RuneCountInString(name) > maxDisplayName:
 		return "", invalid("A display name has at most 64 characters.")
 	}
-	for _, r := range name {
-		if r == utf8.RuneError || !unicode.IsGraphic(r) {
-			return "", invalid("A display name cannot hold invisible or control characters.")
-		}
-	}
 	return name, nil
+}
+
+// reserved are names that people trust, whether somebody has them or not.
+var reserved = []string{"admin", "administrator", "moderator", "operator", "portcullis", "root", "security", "support", "system"}
+
+// passesFor reports whether name, in letters that are not ASCII, looks like a user name
+// that somebody else has or that people trust. ASCII names are shown with the user name
+// beside them, which tells them apart; a look-alike is made to be overlooked.
+func (s *Service) passesFor(ctx context.Context, name, username string) (bool, error) {
+	looks := text.Skeleton(name)
+	ascii := !strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII })
+	if ascii || looks == username {
+		return false, nil
+	}
+	if slices.Contains(reserved, looks) {
+		return true, nil
+	}
+	if !usernames.MatchString(looks) {
+		return false, nil
+	}
+	_, err := s.o.Store.ByUsername(ctx, looks)
+	switch {
+	case errors.Is(err, ErrNoUser):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("find user: %w", err)
+	}
+	return true, nil
 }
 
 // busy explains that passwords cannot be worked on right now: the queue for the

@@ -19,6 +19,7 @@ import (
 	"example.com/portcullis/internal/guard/password"
 	"example.com/portcullis/internal/guard/ratelimit"
 	"example.com/portcullis/internal/guard/session"
+	"example.com/portcullis/internal/guard/text"
 )
 
 // world is everything around a Service, as small as it can be.
@@ -95,6 +96,9 @@ func (w *world) SetRole(_ context.Context, id chat.UserID, role authz.SiteRole, 
 func (w *world) SetDisabled(_ context.Context, id chat.UserID, disabled bool, _ string) ([]chat.SessionID, error) {
 	return w.update(id, chat.SessionID{}, func(u *account.User) { u.Disabled = disabled })
 }
+func (w *world) Erase(_ context.Context, id chat.UserID, _ string) ([]chat.SessionID, error) {
+	return w.update(id, chat.SessionID{}, func(u *account.User) { u.Disabled = true })
+}
 func (w *world) Rehash(_ context.Context, id chat.UserID, _, newHash string) error {
 	_, err := w.update(id, chat.SessionID{}, func(u *account.User) { u.PasswordHash = newHash; u.CredentialGen-- }) // as it was
 	return err
@@ -147,6 +151,7 @@ func (w *world) person(name string) account.User {
 	return u
 }
 
+//control:proves password
 func TestSignIn_wrongPasswordUnknownNameAndDisabledAccountLookAndCostTheSame(t *testing.T) {
 	w := newWorld(t, nil)
 	w.person("alice")
@@ -173,6 +178,7 @@ func TestSignIn_wrongPasswordUnknownNameAndDisabledAccountLookAndCostTheSame(t *
 	}
 }
 
+//control:proves throttle
 func TestSignIn_guessingIsStoppedPerNetworkWhoeverIsGuessed(t *testing.T) {
 	w := newWorld(t, nil)
 	for i := range 50 {
@@ -193,6 +199,7 @@ func TestSignIn_guessingIsStoppedPerNetworkWhoeverIsGuessed(t *testing.T) {
 	t.Error("50 guesses from one network were answered")
 }
 
+//control:proves throttle
 func TestSignIn_aBotnetCannotLockOutTheOwner(t *testing.T) {
 	w := newWorld(t, nil)
 	alice := w.person("alice")
@@ -215,6 +222,7 @@ func TestSignIn_aBotnetCannotLockOutTheOwner(t *testing.T) {
 	}
 }
 
+//control:proves throttle
 func TestSignIn_refusesWithoutWorkWhenTheBudgetIsSpent(t *testing.T) {
 	w := newWorld(t, nil)
 	w.person("alice")
@@ -230,6 +238,7 @@ func TestSignIn_refusesWithoutWorkWhenTheBudgetIsSpent(t *testing.T) {
 	}
 }
 
+//control:proves password
 func TestSignIn_aFullHashQueueSaysComeBackInsteadOfWaiting(t *testing.T) {
 	w := newWorld(t, nil)
 	w.person("alice")
@@ -240,6 +249,7 @@ func TestSignIn_aFullHashQueueSaysComeBackInsteadOfWaiting(t *testing.T) {
 	}
 }
 
+//control:proves password
 func TestSignIn_oldHashesAreReplacedAtTheNextSignIn(t *testing.T) {
 	w := newWorld(t, nil)
 	u := w.person("alice")
@@ -253,6 +263,7 @@ func TestSignIn_oldHashesAreReplacedAtTheNextSignIn(t *testing.T) {
 	}
 }
 
+//control:proves password
 func TestSignUp_refusesNamesAndPasswordsThatHelpAnAttacker(t *testing.T) {
 	tests := []struct{ name, username, pw, display string }{
 		{"upper case is folded, spaces are not allowed", "al ice", good, ""},
@@ -282,9 +293,35 @@ func TestSignUp_refusesNamesAndPasswordsThatHelpAnAttacker(t *testing.T) {
 	}
 }
 
+//control:proves unicode
+func TestSignUp_refusesANameThatLooksLikeSomebodyElses(t *testing.T) {
+	w := newWorld(t, nil)
+	if _, err := w.service.SignUp(t.Context(), caller("192.0.2.1"), "ace", good, "Ace"); err != nil {
+		t.Fatal(err)
+	}
+	for display, rule := range map[string]text.Rule{
+		"асе":                 text.LooksLike, // all Cyrillic: no mixing gives it away
+		"ａｃｅ":                 text.LooksLike,
+		"аdmin":               text.Mixed,
+		"ѕуѕтем":              text.LooksLike, // nobody has it, and people trust it
+		"Ａｄｍｉｎ":               text.LooksLike,
+		"a" + "\u200D" + "ce": text.Invisible,
+	} {
+		_, err := w.service.Create(t.Context(), "mallory", good, display, authz.User)
+		if got, _ := errors.AsType[text.Rule](err); got != rule || chat.KindOf(err) != chat.Invalid {
+			t.Errorf("%q: %v, want the rule %s", display, err, rule)
+		}
+	}
+	for i, display := range []string{"Вера", "Ace", "王小明", "Аня"} {
+		if _, err := w.service.Create(t.Context(), fmt.Sprintf("friend%d", i), good, display, authz.User); err != nil {
+			t.Errorf("%q: %v", display, err)
+		}
+	}
+}
+
 func TestSignUp_foldsTheNameAndCanBeClosed(t *testing.T) {
 	w := newWorld(t, nil)
-	u, err := w.service.SignUp(t.Context(), caller("192.0.2.1"), " Alice ", good, "Älice Ωmega")
+	u, err := w.service.SignUp(t.Context(), caller("192.0.2.1"), " Alice ", good, "Älice Omega")
 	if err != nil || u.Username != "alice" || u.Role != authz.User {
 		t.Errorf("%+v, %v", u, err)
 	}
@@ -297,6 +334,7 @@ func TestSignUp_foldsTheNameAndCanBeClosed(t *testing.T) {
 	}
 }
 
+//control:proves revocation
 func TestChangePassword_endsEveryOtherSessionAndNotThisOne(t *testing.T) {
 	w := newWorld(t, nil)
 	u := w.person("alice")
@@ -320,6 +358,8 @@ func TestChangePassword_endsEveryOtherSessionAndNotThisOne(t *testing.T) {
 
 // The attack: owner and thief change the password at once, both with the old one.
 // Whoever comes second proved a password that is none any more.
+//
+//control:proves password
 func TestChangePassword_ofTwoAtOnceOneWins(t *testing.T) {
 	for name, first := range map[string]func(w *world, a chat.Actor) error{
 		"the owner's change": func(w *world, a chat.Actor) error {
@@ -351,6 +391,8 @@ func TestChangePassword_ofTwoAtOnceOneWins(t *testing.T) {
 }
 
 // The administrator's word holds whatever the user does meanwhile.
+//
+//control:proves password
 func TestResetPassword_overridesAChangeThatIsFaster(t *testing.T) {
 	w := newWorld(t, nil)
 	u := w.person("alice")
@@ -370,6 +412,8 @@ func TestResetPassword_overridesAChangeThatIsFaster(t *testing.T) {
 
 // What SignIn returns is what it proved: a change during the work on the hash must not
 // show in it, or the session would be of a password that nobody proved.
+//
+//control:proves password
 func TestSignIn_returnsTheGenerationThatItProved(t *testing.T) {
 	w := newWorld(t, nil)
 	u := w.person("alice")
@@ -386,17 +430,25 @@ func TestSignIn_returnsTheGenerationThatItProved(t *testing.T) {
 	}
 }
 
+//control:proves revocation
+//control:proves admin-separation
 func TestRoleChangeAndDisablingEndEverySession(t *testing.T) {
 	w := newWorld(t, nil)
 	w.person("alice")
 	w.sessions = []chat.SessionID{{UUID: uuid.New()}, {UUID: uuid.New()}}
-	for reason, do := range map[string]func() error{
-		"role_change": func() error { return w.service.SetRole(t.Context(), "alice", authz.Auditor) },
-		"disabled":    func() error { return w.service.SetDisabled(t.Context(), "alice", true) },
+	for reason, tt := range map[string]struct {
+		do   func() error
+		name audit.Name
+	}{
+		"role_change": {func() error { return w.service.SetRole(t.Context(), "alice", authz.Auditor) }, audit.AuthzChange},
+		"disabled":    {func() error { return w.service.SetDisabled(t.Context(), "alice", true) }, audit.UserDisabled},
 	} {
 		w.revoked = nil
-		if err := do(); err != nil {
+		if err := tt.do(); err != nil {
 			t.Fatal(err)
+		}
+		if e := w.last(); e.Name != tt.name {
+			t.Errorf("%s: event %s, want %s", reason, e.Name, tt.name)
 		}
 		if len(w.revoked) != 2 || w.revoked[0].Reason != reason {
 			t.Errorf("%s: revoked %+v", reason, w.revoked)

@@ -39,6 +39,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // ErrDenied is the one answer to everything that is not allowed or not there.
+//
+//control:name existence
 var ErrDenied = &Error{Kind: Denied, Public: "You cannot do that here."}
 
 // KindOf returns the kind of err, Internal for errors that are not ours.

@@ -34,7 +34,13 @@ func (s *Service) AddMember(ctx context.Context, a Actor, room RoomID, username 
 	if err := signedIn(a); err != nil {
 		return Member{}, err
 	}
+	if !authz.CanLead(a.Role) {
+		return Member{}, ErrDenied
+	}
 	if err := s.limits.Take(ctx, a, RoomID{}, costChange); err != nil {
+		return Member{}, err
+	}
+	if err := s.limits.Invite(ctx, a); err != nil {
 		return Member{}, err
 	}
 	m, added, err := s.store.AddMember(ctx, authz.Roles(authz.Invite), a.User, room, fold(username))
@@ -143,6 +149,9 @@ func (s *Service) Unban(ctx context.Context, a Actor, room RoomID, target UserID
 func (s *Service) moderate(ctx context.Context, a Actor, room RoomID, target UserID, decide Decide) error {
 	if err := signedIn(a); err != nil {
 		return err
+	}
+	if !authz.CanLead(a.Role) {
+		return ErrDenied
 	}
 	if err := s.limits.Take(ctx, a, RoomID{}, costChange); err != nil {
 		return err

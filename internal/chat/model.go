@@ -50,9 +50,30 @@ const (
 	MaxMissedBytes = 512 << 10
 	// MaxQuery bounds the text of one search.
 	MaxQuery = 200
-	// MaxRoomsPerUser bounds what one account can make us store (ASVS 2.4.1).
-	MaxRoomsPerUser = 50
 )
+
+// Quotas are numbers of things, for what is allowed once and must not be allowed ten
+// thousand times (ASVS 2.1.3, 2.4.1). A store takes its defaults for those that are 0.
+type Quotas struct {
+	Rooms        int // that one account made, without direct ones
+	Members      int // of one room
+	DirectPerDay int // direct rooms that one account begins, in any 24 hours
+	Emojis       int // different ones on one message
+}
+
+// DefaultQuotas are enough for people, and a bound for programs.
+func DefaultQuotas() Quotas {
+	return Quotas{
+		Rooms: 50,
+		// A message to a room is written to each of its members: a node does some
+		// 100,000 deliveries a second.
+		Members: 1000,
+		// Who begins talks with more people than this in a day sells something.
+		DirectPerDay: 30,
+		// Half of the list, and one line at 360 px.
+		Emojis: 12,
+	}
+}
 
 // Room is a room as one of its members, or a visitor of an open room, sees it.
 type Room struct {
@@ -98,6 +119,7 @@ type Message struct {
 	EditedAt  time.Time // zero: never
 	DeletedAt time.Time // zero: not deleted
 	Reactions []Reaction
+	Uploads   []Upload // in the author's order
 }
 
 // Reaction is who reacted with one emoji.
@@ -160,11 +182,13 @@ type Signal struct {
 
 // Revocation takes something away from live sockets, on every node.
 // With Room zero it ends a session: every socket of it is closed. With Room set
-// it changes User's standing in that room: each node re-reads it and acts.
+// it changes User's standing in that room, with Tunnel set what they may do with that
+// target: each node re-reads it and acts.
 type Revocation struct {
 	Session SessionID
 	User    UserID
 	Room    RoomID
+	Tunnel  string    `json:",omitzero"` // name of a tunnel's target
 	Reason  string    // fixed slug: sign_out, password_change, role_change, disabled, revoked_by_user, admin, removed, banned, muted, role
 	At      time.Time // when it was decided, for the measure of how long it took
 }

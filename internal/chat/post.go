@@ -15,6 +15,7 @@ type Draft struct {
 	ClientID ClientID
 	Body     string
 	ReplyTo  MessageID // zero: none
+	Uploads  []UploadID
 
 	// Subscribed says that the author's socket receives this room, so they are known
 	// to be a member. Only then is the room's own budget charged: otherwise a stranger
@@ -43,6 +44,9 @@ func (s *Service) Send(ctx context.Context, a Actor, d Draft) (c Change, dup boo
 	if err != nil {
 		return Change{}, false, err
 	}
+	if err := cleanUploads(d.Uploads); err != nil {
+		return Change{}, false, err
+	}
 	budget := RoomID{}
 	if d.Subscribed {
 		budget = d.Room
@@ -56,7 +60,7 @@ func (s *Service) Send(ctx context.Context, a Actor, d Draft) (c Change, dup boo
 	}
 	c, dup, err = s.store.Append(ctx, authz.Roles(authz.Send), Post{
 		Room: d.Room, Author: a.person(), ID: MessageID{id}, ClientID: d.ClientID,
-		Body: body, ReplyTo: d.ReplyTo, At: s.now(),
+		Body: body, ReplyTo: d.ReplyTo, Uploads: d.Uploads, At: s.now(),
 	})
 	if err != nil {
 		return Change{}, false, wrap("append message", err)
@@ -95,7 +99,11 @@ func (s *Service) Delete(ctx context.Context, a Actor, room RoomID, id MessageID
 	if err := s.limits.Take(ctx, a, RoomID{}, costMessage); err != nil {
 		return Change{}, err
 	}
-	c, err := s.store.Delete(ctx, authz.Roles(authz.DeleteOwn), authz.Roles(authz.DeleteAny), a.User, room, id)
+	anybodys := authz.Roles(authz.DeleteAny)
+	if !authz.CanLead(a.Role) {
+		anybodys = nil // whatever role somebody gave it in the room
+	}
+	c, err := s.store.Delete(ctx, authz.Roles(authz.DeleteOwn), anybodys, a.User, room, id)
 	if err != nil {
 		return Change{}, wrap("delete message", err)
 	}

@@ -84,10 +84,13 @@ func (s *Service) CreateRoom(ctx context.Context, a Actor, title string, v Visib
 	if v != Open && v != Closed {
 		return Room{}, invalid("A room is open or closed.")
 	}
+	if !authz.CanLead(a.Role) {
+		return Room{}, ErrDenied
+	}
 	if err := s.limits.Take(ctx, a, RoomID{}, costChange); err != nil {
 		return Room{}, err
 	}
-	r, err := s.store.CreateRoom(ctx, a.User, title, v, MaxRoomsPerUser)
+	r, err := s.store.CreateRoom(ctx, a.User, title, v)
 	return r, wrap("create room", err)
 }
 
@@ -95,6 +98,9 @@ func (s *Service) CreateRoom(ctx context.Context, a Actor, title string, v Visib
 func (s *Service) Direct(ctx context.Context, a Actor, username string) (Room, error) {
 	if err := signedIn(a); err != nil {
 		return Room{}, err
+	}
+	if !authz.CanLead(a.Role) {
+		return Room{}, ErrDenied
 	}
 	if err := s.limits.Take(ctx, a, RoomID{}, costChange); err != nil {
 		return Room{}, err

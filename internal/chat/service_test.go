@@ -33,6 +33,7 @@ type world struct {
 	order     []string // what the bus was told, in order
 	charged   []chat.RoomID
 	spent     bool
+	invites   error
 }
 
 func newWorld(t *testing.T) *world {
@@ -71,6 +72,8 @@ func (w *world) Signal(_ context.Context, s chat.Signal) { w.order = append(w.or
 func (w *world) Revoke(_ context.Context, r chat.Revocation) {
 	w.order = append(w.order, "revoke "+r.Reason)
 }
+func (w *world) Invite(context.Context, chat.Actor) error { return w.invites }
+
 func (w *world) Take(_ context.Context, _ chat.Actor, room chat.RoomID, _ int) error {
 	w.charged = append(w.charged, room)
 	if w.spent {
@@ -83,6 +86,7 @@ func person() chat.Actor { return chat.Actor{User: chat.UserID{UUID: uuid.New()}
 
 var room = chat.RoomID{UUID: uuid.New()}
 
+//control:proves authz
 func TestSend_theAuthorIsTheActorWhateverTheDraftSays(t *testing.T) {
 	w, a := newWorld(t), person()
 	if _, _, err := w.service.Send(t.Context(), a, chat.Draft{Room: room, Body: "hi"}); err != nil {
@@ -99,6 +103,7 @@ func TestSend_theAuthorIsTheActorWhateverTheDraftSays(t *testing.T) {
 	}
 }
 
+//control:proves replay
 func TestSend_aRepeatedCommandIsPublishedOnce(t *testing.T) {
 	w := newWorld(t)
 	w.dup = true
@@ -108,6 +113,7 @@ func TestSend_aRepeatedCommandIsPublishedOnce(t *testing.T) {
 	}
 }
 
+//control:proves ratelimit
 func TestSend_aStrangerCannotSpendTheRoomsBudget(t *testing.T) {
 	w := newWorld(t)
 	for _, subscribed := range []bool{false, true} {
@@ -183,6 +189,7 @@ func TestMissed_alongGapOrAnImpossibleSeqIsAnsweredWithResync(t *testing.T) {
 	}
 }
 
+//control:proves authz
 func TestModeration_everyPairOfRolesFollowsTheTable(t *testing.T) {
 	roles := []authz.Role{"", authz.Reader, authz.Member, authz.Moderator, authz.Owner}
 	later, owner := noon.Add(time.Hour), authz.Owner
@@ -224,6 +231,7 @@ func TestModeration_everyPairOfRolesFollowsTheTable(t *testing.T) {
 	}
 }
 
+//control:proves delivery
 func TestRemoveMember_socketsAreShutOutBeforeTheOthersReadAboutIt(t *testing.T) {
 	w, a, b := newWorld(t), person(), person()
 	w.standings[a.User], w.standings[b.User] = chat.Standing{Role: authz.Owner}, chat.Standing{Role: authz.Member}

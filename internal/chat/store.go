@@ -18,12 +18,14 @@ type Store interface {
 	Rooms(ctx context.Context, user UserID) ([]Room, error)
 	// Room reads one room as user sees it; ErrDenied if it is not in Rooms.
 	Room(ctx context.Context, user UserID, room RoomID) (Room, error)
-	// CreateRoom stores a room with its owner; Kind Quota when owner has maxRooms already.
-	CreateRoom(ctx context.Context, owner UserID, title string, v Visibility, maxRooms int) (Room, error)
+	// CreateRoom stores a room with its owner; Kind Quota when owner made Quotas.Rooms already.
+	CreateRoom(ctx context.Context, owner UserID, title string, v Visibility) (Room, error)
 	// DirectRoom returns the one direct room of two users, made at the first call, and
-	// whether it was made now. Kind Denied if there is no such username, or it is the user's own.
+	// whether it was made now. Kind Denied if there is no such username, or it is the user's
+	// own; Kind Quota when user began Quotas.DirectPerDay in the last 24 hours.
 	DirectRoom(ctx context.Context, user UserID, username string) (room Room, made bool, err error)
 	// Enter makes user a member of an open room, unless banned, or confirms a membership.
+	// Kind Quota when the room has Quotas.Members already.
 	// It returns the membership, the head seq at that moment and whether it is new.
 	Enter(ctx context.Context, user UserID, room RoomID) (m Membership, head int64, joined bool, err error)
 	// Membership reads user's standing; ErrDenied if there is none.
@@ -45,6 +47,7 @@ type Store interface {
 	// anybody's for roles in others. Deleting twice returns the first deletion's change.
 	Delete(ctx context.Context, own, others []authz.Role, by UserID, room RoomID, id MessageID) (Change, error)
 	// React adds or removes one reaction of by. No change: changed false, and no seq is taken.
+	// Kind Quota for one emoji more than Quotas.Emojis.
 	React(ctx context.Context, roles []authz.Role, by UserID, room RoomID, id MessageID, emoji string, add bool) (c Change, changed bool, err error)
 
 	// Changes reads the history after a seq, oldest first, at most limit, and the head.
@@ -59,7 +62,8 @@ type Store interface {
 
 	// Members lists the members of a room by display name, at most 500.
 	Members(ctx context.Context, roles []authz.Role, by UserID, room RoomID) ([]Member, error)
-	// AddMember adds username as Member. Idempotent; Denied for unknown users, banned users and direct rooms.
+	// AddMember adds username as Member. Idempotent; Denied for unknown users, banned users
+	// and direct rooms, Kind Quota when the room has Quotas.Members already.
 	AddMember(ctx context.Context, roles []authz.Role, by UserID, room RoomID, username string) (Member, bool, error)
 	// ChangeMember locks the room, the actor's and the target's standing, asks decide, and
 	// stores what it returns: the new standing, gone with an empty Role, and banned if told.
@@ -85,7 +89,8 @@ type Post struct {
 	ID       MessageID
 	ClientID ClientID
 	Body     string
-	ReplyTo  MessageID // zero: none; otherwise must be a message of the same room
+	ReplyTo  MessageID  // zero: none; otherwise must be a message of the same room
+	Uploads  []UploadID // files of the author's own in this room, clean and attached to nothing; all or none
 	At       time.Time
 }
 
@@ -122,4 +127,6 @@ type Bus interface {
 // when one of them is spent, and then charges none.
 type Limiter interface {
 	Take(ctx context.Context, a Actor, room RoomID, cost int) error
+	// Invite charges one invitation to a's hour: Kind Quota when it is over.
+	Invite(ctx context.Context, a Actor) error
 }

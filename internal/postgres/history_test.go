@@ -58,6 +58,7 @@ func TestHistory_pagesBackwardsWithoutGapOrRepeat(t *testing.T) {
 	}
 }
 
+//control:proves authz
 func TestReading_refusesStrangers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -94,6 +95,7 @@ func TestReading_anEmptyRoomIsNotARefusal(t *testing.T) {
 	}
 }
 
+//control:proves sql
 func TestSearch_findsWordsOfThisRoomNewestLast(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -134,6 +136,8 @@ var injections = []string{
 	`⟨'⟩ ＇ OR 1=1`, `ʼ; SELECT 1`, `:name @name ?`, "line\nbreak\ttab",
 }
 
+//control:proves schema
+//control:proves sql
 func TestText_isNeverReadAsSQL(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -164,7 +168,7 @@ func TestText_isNeverReadAsSQL(t *testing.T) {
 		denied(t, "direct room: "+text, err)
 		_, _, err = w.Rooms().AddMember(w.ctx, invites, ann.ID, room, text)
 		denied(t, "add member: "+text, err)
-		if r, err := w.Rooms().CreateRoom(w.ctx, ann.ID, text, chat.Closed, 1000); err != nil || r.Title != text {
+		if r, err := w.Rooms().CreateRoom(w.ctx, ann.ID, text, chat.Closed); err != nil || r.Title != text {
 			t.Errorf("room %q: %q, error %v", text, r.Title, err)
 		}
 		if _, found, err := w.Sessions().FindCtx(w.ctx, text); err != nil || found {
@@ -212,6 +216,8 @@ func (r *recorder) take() []string {
 	return got
 }
 
+//control:proves authz
+//control:proves existence
 func TestRefusals_areTheSameAnswerAndTheSameWorkForNoRoomAndNotYours(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})

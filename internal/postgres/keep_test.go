@@ -11,9 +11,12 @@ import (
 
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/detect"
+	"example.com/portcullis/internal/guard/response"
 	"example.com/portcullis/internal/guard/ticket"
 )
 
+//control:proves audit
 func TestEvents_areReadBackInOrderFromAnyPoint(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -24,17 +27,17 @@ func TestEvents_areReadBackInOrderFromAnyPoint(t *testing.T) {
 		{At: at, Name: audit.Startup, Level: audit.Info},
 		{At: at, Name: audit.Shutdown, Level: audit.Info},
 	}
-	if err := w.Events().Insert(w.ctx, events); err != nil {
+	if _, err := w.events().Insert(w.ctx, events); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Events().Insert(w.ctx, nil); err != nil {
+	if _, err := w.events().Insert(w.ctx, nil); err != nil {
 		t.Errorf("no events: %v", err)
 	}
-	list, err := w.Events().Since(w.ctx, 0, 2)
+	list, err := w.events().Since(w.ctx, 0, 2)
 	if err != nil || len(list) != 2 {
 		t.Fatalf("%d events, error %v; want 2", len(list), err)
 	}
-	rest, err := w.Events().Since(w.ctx, list[1].ID, 10)
+	rest, err := w.events().Since(w.ctx, list[1].ID, 10)
 	if err != nil || len(rest) != 1 {
 		t.Fatalf("%d events after, error %v; want 1", len(rest), err)
 	}
@@ -47,6 +50,7 @@ func TestEvents_areReadBackInOrderFromAnyPoint(t *testing.T) {
 	}
 }
 
+//control:proves audit
 func TestEvents_aReaderMissesNoneWhileNodesWrite(t *testing.T) {
 	t.Parallel()
 	const nodes, batches, size = 4, 10, 5
@@ -61,7 +65,7 @@ func TestEvents_aReaderMissesNoneWhileNodesWrite(t *testing.T) {
 				for i := range size {
 					events = append(events, audit.Event{At: time.Now(), Name: audit.AuthzFail, Level: audit.Warn, Detail: fmt.Sprint(n, b, i)})
 				}
-				if err := db.Events().Insert(w.ctx, events); err != nil {
+				if _, err := db.Events(testChain(t)).Insert(w.ctx, events); err != nil {
 					t.Error(err)
 				}
 			}
@@ -71,7 +75,7 @@ func TestEvents_aReaderMissesNoneWhileNodesWrite(t *testing.T) {
 	go func() { wg.Wait(); close(written) }()
 	seen, last := map[string]bool{}, int64(0)
 	for done := false; ; {
-		list, err := w.Events().Since(w.ctx, last, 7)
+		list, err := w.events().Since(w.ctx, last, 7)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,16 +134,17 @@ func TestPurge_keepsWhatIsStillNeeded(t *testing.T) {
 	if _, err := w.Rooms().Edit(w.ctx, editOwn, ann.ID, room, m.ID, "v2"); err != nil {
 		t.Fatal(err)
 	}
+	begin := clock.now()
+	if _, err := w.Responses().Add(w.ctx, response.Response{Kind: response.Throttle, Subject: detect.Subject{Kind: detect.User, Key: ann.ID.String()}, At: begin, Until: begin.Add(time.Minute), By: "rule", Reason: "x"}); err != nil {
+		t.Fatal(err)
+	}
 	l := w.login(ann) // ends in 8 hours
 	if err := w.Sessions().DeleteCtx(w.ctx, l.token); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Events().Insert(w.ctx, []audit.Event{{At: clock.now(), Name: audit.Startup, Level: audit.Info}}); err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
-		after                                time.Duration // since the beginning
-		sessions, revocations, edits, events int
+		after                                   time.Duration // since the beginning
+		sessions, revocations, edits, responses int
 	}{
 		{0, 1, 1, 1, 1},
 		{23 * time.Hour, 1, 1, 1, 1},
@@ -153,7 +158,7 @@ func TestPurge_keepsWhatIsStillNeeded(t *testing.T) {
 		if err := w.Purge(w.ctx); err != nil {
 			t.Fatal(err)
 		}
-		for table, want := range map[string]int{"sessions": c.sessions, "session_tokens": c.sessions, "revocations": c.revocations, "message_edits": c.edits, "security_events": c.events, "messages": 1} {
+		for table, want := range map[string]int{"sessions": c.sessions, "session_tokens": c.sessions, "revocations": c.revocations, "message_edits": c.edits, "responses": c.responses, "messages": 1} {
 			if got := ask[int](w, "SELECT count(*) FROM "+table); got != want {
 				t.Errorf("after %v: %d %s, want %d", c.after, got, table, want)
 			}

@@ -25,6 +25,9 @@ const (
 	lockKeys  query = `SELECT pg_advisory_xact_lock($1)`
 	readKeys  query = `SELECT id, secret FROM ticket_keys ORDER BY created_at DESC, id LIMIT 8`
 	insertKey query = `INSERT INTO ticket_keys (id, secret) VALUES ($1, $2)`
+
+	readAuditKey   query = `SELECT secret FROM audit_keys`
+	insertAuditKey query = `INSERT INTO audit_keys (secret) VALUES ($1)`
 )
 
 func scanKey(r row) (ticket.Key, error) {
@@ -55,4 +58,26 @@ func (k *Keys) TicketKeys(ctx context.Context) (keys []ticket.Key, err error) {
 		return nil, fmt.Errorf("read ticket keys: %w", err)
 	}
 	return keys, nil
+}
+
+// AuditKey returns the key of the security log's chain, and makes it if there is none.
+// Whoever writes into this database can read it, so in production the key is a file.
+func (k *Keys) AuditKey(ctx context.Context) (key secret.Bytes, err error) {
+	err = k.db.tx(ctx, func(ctx context.Context, c conn) error {
+		if _, err := exec(ctx, c, lockKeys, keyLock); err != nil {
+			return err
+		}
+		b, found, err := one(ctx, c, value[[]byte], readAuditKey)
+		if err == nil && !found {
+			b = make([]byte, keyBytes)
+			rand.Read(b)
+			_, err = exec(ctx, c, insertAuditKey, b)
+		}
+		key = secret.NewBytes(b)
+		return err
+	})
+	if err != nil {
+		return secret.Bytes{}, fmt.Errorf("read audit key: %w", err)
+	}
+	return key, nil
 }

@@ -63,7 +63,7 @@ func (w *world) user(name string) chat.Person {
 
 func (w *world) room(owner chat.Person, v chat.Visibility) chat.RoomID {
 	w.Helper()
-	r, err := w.Rooms().CreateRoom(w.ctx, owner.ID, "A room", v, 50)
+	r, err := w.Rooms().CreateRoom(w.ctx, owner.ID, "A room", v)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -136,15 +136,19 @@ func (w *world) conn(f func(*pgx.Conn)) {
 	f(c.Conn())
 }
 
-// waiting polls until n statements of the stores wait for a lock.
+// waiting polls until n statements of the stores wait for a lock. It looks as the owner:
+// the server's role sees no other session's state.
 func (w *world) waiting(n int) {
 	w.Helper()
-	w.conn(func(c *pgx.Conn) {
-		testkit.Eventually(w, 5*time.Second, func() bool {
-			var got int
-			err := c.QueryRow(w.ctx, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'portcullis' AND wait_event_type = 'Lock'`).Scan(&got)
-			return err == nil && got >= n
-		})
+	c, err := pgx.Connect(w.ctx, testkit.OwnerURL(w.url))
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer c.Close(context.WithoutCancel(w.ctx))
+	testkit.Eventually(w, 5*time.Second, func() bool {
+		var got int
+		err := c.QueryRow(w.ctx, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'portcullis' AND wait_event_type = 'Lock'`).Scan(&got)
+		return err == nil && got >= n
 	})
 }
 

@@ -26,22 +26,35 @@ const (
 
 	// enterRoom runs under the room's lock: otherwise a user could slip in between the
 	// look at the bans and a ban that is being made. Who comes new has read everything,
-	// as nothing before was addressed to them.
+	// as nothing before was addressed to them. A program (authz.CanLead) has to be invited.
+	// A command that was on its way when its account was erased makes no member of it.
 	enterRoom query = `
-WITH came AS (
-	INSERT INTO members (room_id, user_id, role, muted_until, read_seq, joined_at)
-	SELECT r.id, $2, coalesce(s.role, 'member'), s.muted_until, r.head_seq, $3
+WITH wanted AS (
+	SELECT r.id, coalesce(s.role, 'member') AS role, s.muted_until, r.head_seq, r.epoch
 	FROM rooms r LEFT JOIN sanctions s ON s.room_id = r.id AND s.user_id = $2
-	WHERE r.id = $1 AND r.visibility = 'open' AND NOT EXISTS (SELECT 1 FROM bans b WHERE b.room_id = r.id AND b.user_id = $2)
+	WHERE r.id = $1 AND r.visibility = 'open' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = $2 AND (u.role = 'service' OR u.disabled_at IS NOT NULL)) AND NOT EXISTS (SELECT 1 FROM bans b WHERE b.room_id = r.id AND b.user_id = $2)
+), came AS (
+	INSERT INTO members (room_id, user_id, role, muted_until, read_seq, joined_at)
+	SELECT w.id, $2, w.role, w.muted_until, w.head_seq, $3
+	FROM wanted w WHERE (SELECT count(*) FROM members c WHERE c.room_id = w.id) < $4
 	ON CONFLICT DO NOTHING
 	RETURNING role, muted_until
 )
 SELECT came.role, came.muted_until, r.epoch, r.head_seq, true FROM rooms r, came WHERE r.id = $1
 UNION ALL
-SELECT m.role, m.muted_until, r.epoch, r.head_seq, false FROM rooms r JOIN members m ON m.room_id = r.id WHERE r.id = $1 AND m.user_id = $2`
+SELECT m.role, m.muted_until, r.epoch, r.head_seq, false FROM rooms r JOIN members m ON m.room_id = r.id WHERE r.id = $1 AND m.user_id = $2
+UNION ALL
+SELECT '', NULL, w.epoch, w.head_seq, false FROM wanted w
+	WHERE NOT EXISTS (SELECT 1 FROM came) AND NOT EXISTS (SELECT 1 FROM members m WHERE m.room_id = $1 AND m.user_id = $2)`
 )
 
+// errRoomFull says that a room has all the members that it may have, to those whom it would
+// have let in otherwise.
+var errRoomFull = overQuota("This room is full.")
+
 // Enter confirms a membership, which takes no lock, or makes one of an open room.
+//
+//control:name business-limits
 func (r *Rooms) Enter(ctx context.Context, user chat.UserID, room chat.RoomID) (m chat.Membership, head int64, joined bool, err error) {
 	scan := func(r row) (e entry, err error) {
 		e.m = chat.Membership{Room: room, User: user}
@@ -54,14 +67,17 @@ func (r *Rooms) Enter(ctx context.Context, user chat.UserID, room chat.RoomID) (
 		if e, member, err = one(ctx, c, scan, readEntry, room.UUID, user.UUID); err != nil || member {
 			return err
 		}
-		es, err := after(ctx, c, statement{lockRoom, []any{room.UUID}}, scan, enterRoom, room.UUID, user.UUID, r.now())
-		if err == nil && len(es) == 0 {
+		es, err := after(ctx, c, statement{lockRoom, []any{room.UUID}}, scan, enterRoom, room.UUID, user.UUID, r.now(), r.quotas.Members)
+		switch {
+		case err != nil:
+			return err
+		case len(es) == 0:
 			return chat.ErrDenied
+		case es[0].m.Role == "":
+			return errRoomFull
 		}
-		if err == nil {
-			e = es[0]
-		}
-		return err
+		e = es[0]
+		return nil
 	})
 	if err != nil {
 		return chat.Membership{}, 0, false, fmt.Errorf("enter room: %w", err)
@@ -164,14 +180,17 @@ WITH wanted AS (
 	INSERT INTO members (room_id, user_id, role, muted_until, read_seq, joined_at)
 	SELECT w.room_id, w.user_id, coalesce(s.role, 'member'), s.muted_until, w.head_seq, $5
 	FROM wanted w LEFT JOIN sanctions s ON s.room_id = w.room_id AND s.user_id = w.user_id
+	WHERE (SELECT count(*) FROM members c WHERE c.room_id = w.room_id) < $6
 	ON CONFLICT DO NOTHING
 	RETURNING user_id, role, muted_until, joined_at
 )
-SELECT w.user_id, w.username, w.display_name, coalesce(came.role, m.role), coalesce(came.muted_until, m.muted_until),
+SELECT w.user_id, w.username, w.display_name, coalesce(came.role, m.role, ''), coalesce(came.muted_until, m.muted_until),
 	coalesce(came.joined_at, m.joined_at), came.role IS NOT NULL
 FROM wanted w LEFT JOIN came ON true LEFT JOIN members m ON m.room_id = w.room_id AND m.user_id = w.user_id`
 
 // AddMember makes username a member and reports whether they were none before.
+//
+//control:name business-limits
 func (r *Rooms) AddMember(ctx context.Context, roles []authz.Role, by chat.UserID, room chat.RoomID, username string) (chat.Member, bool, error) {
 	var list []invite
 	err := r.db.do(ctx, func(ctx context.Context, c conn) (err error) {
@@ -179,11 +198,16 @@ func (r *Rooms) AddMember(ctx context.Context, roles []authz.Role, by chat.UserI
 			m := &i.member
 			err = r(&m.Person.ID.UUID, &m.Person.Username, &m.Person.DisplayName, &m.Role, intoTime{&m.MutedUntil}, intoTime{&m.JoinedAt}, &i.added)
 			return i, err
-		}, addMember, room.UUID, by.UUID, roles, username, r.now())
-		if err == nil && len(list) == 0 {
+		}, addMember, room.UUID, by.UUID, roles, username, r.now(), r.quotas.Members)
+		switch {
+		case err != nil:
+			return err
+		case len(list) == 0:
 			return chat.ErrDenied
+		case list[0].member.Role == "":
+			return errRoomFull
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return chat.Member{}, false, fmt.Errorf("add member: %w", err)

@@ -21,7 +21,11 @@ const (
 	messageColumns = `m.id, coalesce(m.seq, 0), m.author_id, coalesce(u.username, ''), coalesce(u.display_name, ''), m.client_id,
 		coalesce(m.body, ''), m.reply_to, m.created_at, m.edited_at, m.deleted_at,
 		ARRAY(SELECT x.emoji FROM reactions x WHERE x.message_id = m.id ORDER BY x.at, x.user_id, x.emoji),
-		ARRAY(SELECT x.user_id FROM reactions x WHERE x.message_id = m.id ORDER BY x.at, x.user_id, x.emoji)`
+		ARRAY(SELECT x.user_id FROM reactions x WHERE x.message_id = m.id ORDER BY x.at, x.user_id, x.emoji),
+		(SELECT jsonb_agg(` + fileObject + ` ORDER BY x.place) FROM uploads x WHERE x.message_id = m.id)`
+
+	// fileObject is a file x as chat.Upload reads it.
+	fileObject = `jsonb_build_object('ID', x.id, 'Name', x.name, 'Mime', x.mime, 'Size', x.size, 'Width', x.width, 'Height', x.height)`
 )
 
 // into lists the targets of messageColumns. Call the function after the scan.
@@ -29,7 +33,7 @@ func into(m *chat.Message) (targets []any, finish func()) {
 	var emoji []string
 	var users []uuid.UUID
 	targets = []any{intoID{&m.ID.UUID}, &m.Seq, intoID{&m.Author.ID.UUID}, &m.Author.Username, &m.Author.DisplayName, intoID{&m.ClientID.UUID},
-		&m.Body, intoID{&m.ReplyTo.UUID}, intoTime{&m.CreatedAt}, intoTime{&m.EditedAt}, intoTime{&m.DeletedAt}, &emoji, &users}
+		&m.Body, intoID{&m.ReplyTo.UUID}, intoTime{&m.CreatedAt}, intoTime{&m.EditedAt}, intoTime{&m.DeletedAt}, &emoji, &users, &m.Uploads}
 	return targets, func() { m.Reactions = group(emoji, users) }
 }
 
@@ -167,10 +171,12 @@ const (
 	readTarget query = `SELECT m.body, m.deleted_at IS NOT NULL FROM messages m JOIN members me ON me.room_id = m.room_id AND me.user_id = $3
 		WHERE m.room_id = $1 AND m.id = $2 AND (m.author_id = $3 AND me.role = ANY($4) OR me.role = ANY($5))`
 	emptyBody    query = `UPDATE messages SET body = '', deleted_at = $2 WHERE id = $1`
+	dropFiles    query = `DELETE FROM uploads WHERE message_id = $1`
 	readDeletion query = `SELECT c.seq FROM changes c WHERE c.message_id = $1 AND c.kind = 'message.deleted'`
 )
 
-// Delete empties a message; its place, and the old body for 30 days, stay. A second
+// Delete empties a message and removes its files; its place, and the old body for 30
+// days, stay. A second
 // deletion returns the change of the first.
 func (r *Rooms) Delete(ctx context.Context, own, others []authz.Role, by chat.UserID, room chat.RoomID, id chat.MessageID) (got chat.Change, err error) {
 	now := r.now()
@@ -187,8 +193,10 @@ func (r *Rooms) Delete(ctx context.Context, own, others []authz.Role, by chat.Us
 			got, err = must(one(ctx, c, scanChange(room), readChange, room.UUID, seq))
 			return err
 		}
-		if _, err := exec(ctx, c, emptyBody, id.UUID, now); err != nil {
-			return err
+		for _, q := range []statement{{emptyBody, []any{id.UUID, now}}, {dropFiles, []any{id.UUID}}} {
+			if _, err := exec(ctx, c, q.query, q.args...); err != nil {
+				return err
+			}
 		}
 		got, err = r.replaced(ctx, c, chat.MessageDeleted, by, room, id, t.body, now)
 		return err
@@ -197,13 +205,18 @@ func (r *Rooms) Delete(ctx context.Context, own, others []authz.Role, by chat.Us
 }
 
 const (
-	addReaction  query = `INSERT INTO reactions (message_id, user_id, emoji, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+	addReaction query = `INSERT INTO reactions (message_id, user_id, emoji, at) SELECT $1, $2, $3, $4
+		WHERE EXISTS (SELECT 1 FROM reactions WHERE message_id = $1 AND emoji = $3)
+			OR (SELECT count(DISTINCT emoji) FROM reactions WHERE message_id = $1) < $5 ON CONFLICT DO NOTHING`
+	haveReaction query = `SELECT true FROM reactions WHERE message_id = $1 AND user_id = $2 AND emoji = $3`
 	dropReaction query = `DELETE FROM reactions WHERE message_id = $1 AND user_id = $2 AND emoji = $3`
 	readHead     query = `SELECT head_seq, epoch FROM rooms WHERE id = $1`
 )
 
 // React adds or removes a reaction. When there is nothing to change, changed is false
 // and the change carries only the room's head.
+//
+//control:name business-limits
 func (r *Rooms) React(ctx context.Context, roles []authz.Role, by chat.UserID, room chat.RoomID, id chat.MessageID, emoji string, add bool) (got chat.Change, changed bool, err error) {
 	now := r.now()
 	err = r.inRoom(ctx, "react", room, func(ctx context.Context, c conn) error {
@@ -216,7 +229,7 @@ func (r *Rooms) React(ctx context.Context, roles []authz.Role, by chat.UserID, r
 		}
 		do := statement{dropReaction, []any{id.UUID, by.UUID, emoji}}
 		if add {
-			do = statement{addReaction, []any{id.UUID, by.UUID, emoji, now}}
+			do = statement{addReaction, []any{id.UUID, by.UUID, emoji, now, r.quotas.Emojis}}
 		}
 		n, err := exec(ctx, c, do.query, do.args...)
 		if err != nil {
@@ -225,6 +238,13 @@ func (r *Rooms) React(ctx context.Context, roles []authz.Role, by chat.UserID, r
 		if changed = n > 0; changed {
 			got, err = r.step(ctx, c, chat.ReactionChanged, by, room, id, now)
 			return err
+		}
+		if add {
+			if _, have, err := one(ctx, c, value[bool], haveReaction, id.UUID, by.UUID, emoji); err != nil {
+				return err
+			} else if !have {
+				return overQuota("This message has as many different reactions as one may have.")
+			}
 		}
 		got, err = must(one(ctx, c, func(r row) (chat.Change, error) {
 			c := chat.Change{Room: room}

@@ -106,6 +106,7 @@ func TestReact_countsAChangeOnlyWhenThereIsOne(t *testing.T) {
 	}
 }
 
+//control:proves authz
 func TestMessages_areChangedByNobodyElse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})

@@ -40,6 +40,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/secret"
 )
 
@@ -74,6 +76,7 @@ type Options struct {
 	MaxConns int              // connections at most; 0: 16
 	Log      *slog.Logger     // nil: discarded
 	Now      func() time.Time // the clock of sessions and of changes that carry no time; nil: time.Now
+	Quotas   chat.Quotas      // those that are 0: chat.DefaultQuotas
 }
 
 // DB is a pool of connections and the stores on top of it.
@@ -125,7 +128,7 @@ func open(ctx context.Context, url secret.Text, o Options, tracer pgx.QueryTrace
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	db := &DB{pool: pool, log: o.Log, now: o.Now, callTime: callTime, acquireTime: acquireTime}
-	db.rooms = newRooms(db, int(c.MaxConns))
+	db.rooms = newRooms(db, int(c.MaxConns), o.Quotas)
 	if err := db.Ping(ctx); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("reach database: %w", err)
@@ -172,6 +175,15 @@ func (db *DB) Ping(ctx context.Context) error {
 	})
 }
 
+// Now is the database's clock.
+func (db *DB) Now(ctx context.Context) (at time.Time, err error) {
+	err = db.do(ctx, func(ctx context.Context, c conn) error {
+		at, _, err = one(ctx, c, value[time.Time], "SELECT clock_timestamp()")
+		return err
+	})
+	return at, err
+}
+
 // Close writes the posts that are queued, then closes every connection, for which pgx
 // gives a server that has fallen silent 15 seconds. Calls that come later are answered
 // with chat.Busy.
@@ -189,11 +201,14 @@ func (db *DB) Sessions() *Sessions { return &Sessions{db} }
 // Accounts is the account.Store.
 func (db *DB) Accounts() *Accounts { return &Accounts{db} }
 
-// Events is the audit.Store.
-func (db *DB) Events() *Events { return &Events{db} }
+// Events is the audit.Store. Without a chain it only reads.
+func (db *DB) Events(chain *audit.Chain) *Events { return &Events{db, chain} }
 
 // Revocations is the outbox, for nodes that poll it.
 func (db *DB) Revocations() *Revocations { return &Revocations{db} }
+
+// Announcements keeps what the operator tells everybody.
+func (db *DB) Announcements() *Announcements { return &Announcements{db} }
 
 // Keys holds the ticket keys of a development set-up.
 func (db *DB) Keys() *Keys { return &Keys{db} }

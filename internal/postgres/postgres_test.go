@@ -119,10 +119,10 @@ func TestCalls_passTheCallersOwnEndThrough(t *testing.T) {
 func TestMigrate_letsOneNodeDoItAndTheOthersWait(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
-	w.raw("CREATE DATABASE empty_one")
-	u := strings.Replace(w.url, "/"+ask[string](w, "SELECT current_database()"), "/empty_one", 1)
+	w.owner("CREATE DATABASE empty_one")
+	u := strings.Replace(testkit.OwnerURL(w.url), "/"+ask[string](w, "SELECT current_database()"), "/empty_one", 1)
 	t.Cleanup(func() {
-		c, err := pgx.Connect(context.Background(), w.url)
+		c, err := pgx.Connect(context.Background(), testkit.OwnerURL(w.url))
 		if err != nil {
 			t.Error(err)
 			return

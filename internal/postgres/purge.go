@@ -15,8 +15,6 @@ const (
 	keepRevocations = 24 * time.Hour
 	// keepEdits is long enough to answer a complaint, and no longer (ASVS 14.2.4).
 	keepEdits = 30 * 24 * time.Hour
-	// keepEvents covers the time in which most intrusions are found.
-	keepEvents = 90 * 24 * time.Hour
 
 	// purgeRows bounds one statement, so that it stays below statementTimeout and holds
 	// its locks shortly.
@@ -28,14 +26,14 @@ const (
 
 	purgeRevocations query = `DELETE FROM revocations WHERE id IN (SELECT id FROM revocations WHERE at < $1 LIMIT $2)`
 
-	purgeEdits query = `DELETE FROM message_edits WHERE (message_id, seq) IN (SELECT message_id, seq FROM message_edits WHERE at < $1 LIMIT $2)`
+	purgeResponses query = `DELETE FROM responses WHERE id IN (SELECT id FROM responses WHERE until < $1 LIMIT $2)`
 
-	purgeEvents query = `DELETE FROM security_events WHERE id IN (SELECT id FROM security_events WHERE at < $1 LIMIT $2)`
+	purgeEdits query = `DELETE FROM message_edits WHERE (message_id, seq) IN (SELECT message_id, seq FROM message_edits WHERE at < $1 LIMIT $2)`
 )
 
 // Purge deletes what has been kept long enough: tombstones a day after their session's
-// absolute end, revocations after a day, replaced bodies after 30 and security events
-// after 90. Call it now and then, on any node or on all.
+// absolute end, revocations after a day, replaced bodies after 30 and responses after 90. Security
+// events have a Purge of their own. Call it now and then, on any node or on all.
 func (db *DB) Purge(ctx context.Context) error {
 	now := db.now()
 	for _, p := range []struct {
@@ -46,7 +44,7 @@ func (db *DB) Purge(ctx context.Context) error {
 		{"sessions", purgeSessions, now.Add(-keepTombstones)},
 		{"revocations", purgeRevocations, now.Add(-keepRevocations)},
 		{"message_edits", purgeEdits, now.Add(-keepEdits)},
-		{"security_events", purgeEvents, now.Add(-keepEvents)},
+		{"responses", purgeResponses, now.Add(-keepEvents)}, // as long as the events that led to them
 	} {
 		total := int64(0)
 		for n := int64(purgeRows); n == purgeRows; total += n {

@@ -59,6 +59,33 @@ func (s *Sessions) RevokeAll(ctx context.Context, user, keep uuid.UUID, reason s
 	return sids, nil
 }
 
+// trimSessions ends what is beyond the newest limit ($4) of a user, of which keep ($3)
+// is one whatever its age. It locks like endSessions, in the order of the sids.
+const trimSessions query = `
+WITH excess AS (
+	SELECT s.sid FROM sessions s WHERE s.user_id = $2 AND s.sid <> $3 AND ` + running + ` ORDER BY s.created_at DESC, s.sid OFFSET $4::int - 1
+), ended AS (
+	UPDATE sessions SET revoked_at = $1, revoke_reason = $5
+	WHERE sid IN (SELECT s.sid FROM sessions s WHERE s.sid IN (SELECT sid FROM excess) AND ` + running + ` ORDER BY s.sid FOR UPDATE OF s)
+	RETURNING sid, user_id
+), outbox AS (
+	INSERT INTO revocations (session_id, user_id, reason) SELECT sid, user_id, $5 FROM ended
+)
+SELECT sid FROM ended`
+
+// Trim ends the oldest live sessions of user until limit, at least 1, are left, and
+// returns their sids. keep is never among them.
+func (s *Sessions) Trim(ctx context.Context, user, keep uuid.UUID, limit int, reason string) (sids []uuid.UUID, err error) {
+	err = s.db.do(ctx, func(ctx context.Context, c conn) error {
+		sids, err = all(ctx, c, value[uuid.UUID], trimSessions, s.db.now(), user, keep, max(limit, 1), reason)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("trim sessions: %w", err)
+	}
+	return sids, nil
+}
+
 // Revocations is the outbox: what was taken away from live sockets, written in the
 // transaction that took it. Nodes hear of it by push and poll it, so that a push that
 // is lost makes a revocation late and never void.
@@ -66,7 +93,7 @@ type Revocations struct{ db *DB }
 
 // There is no LIMIT: a revocation left out would leave a socket open, and a minute of
 // them is small.
-const revocationsSince query = `SELECT session_id, user_id, room_id, reason, at FROM revocations
+const revocationsSince query = `SELECT session_id, user_id, room_id, coalesce(tunnel, ''), reason, at FROM revocations
 	WHERE at > now() - $1::bigint * interval '1 microsecond' ORDER BY id`
 
 // Since reads what was revoked in the last window, oldest first, by the database's
@@ -75,7 +102,7 @@ const revocationsSince query = `SELECT session_id, user_id, room_id, reason, at 
 func (r *Revocations) Since(ctx context.Context, window time.Duration) (list []chat.Revocation, err error) {
 	err = r.db.do(ctx, func(ctx context.Context, c conn) error {
 		list, err = all(ctx, c, func(r row) (v chat.Revocation, err error) {
-			err = r(intoID{&v.Session.UUID}, intoID{&v.User.UUID}, intoID{&v.Room.UUID}, &v.Reason, intoTime{&v.At})
+			err = r(intoID{&v.Session.UUID}, intoID{&v.User.UUID}, intoID{&v.Room.UUID}, &v.Tunnel, &v.Reason, intoTime{&v.At})
 			return v, err
 		}, revocationsSince, window.Microseconds())
 		return err

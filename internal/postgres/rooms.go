@@ -19,6 +19,7 @@ import (
 type Rooms struct {
 	db      *DB
 	commits *commits
+	quotas  chat.Quotas
 }
 
 var _ chat.Store = (*Rooms)(nil)
@@ -95,6 +96,9 @@ func (r *Rooms) Room(ctx context.Context, user chat.UserID, room chat.RoomID) (g
 	return got, nil
 }
 
+// overQuota is the answer to one thing too many.
+func overQuota(public string) error { return &chat.Error{Kind: chat.Quota, Public: public} }
+
 // must turns "no row" into chat.ErrDenied: not there and not allowed are one.
 func must[T any](v T, found bool, err error) (T, error) {
 	if err == nil && !found {
@@ -104,7 +108,7 @@ func must[T any](v T, found bool, err error) (T, error) {
 }
 
 const (
-	// lockUser makes one user's room makings wait for each other, so that they are counted.
+	// lockUser makes what one user makes wait for each other, so that they are counted.
 	lockUser query = `SELECT true FROM users WHERE id = $1 FOR NO KEY UPDATE`
 
 	insertRoom query = `
@@ -118,8 +122,10 @@ INSERT INTO members (room_id, user_id, role, joined_at) SELECT id, $1, 'owner', 
 )
 
 // CreateRoom stores an open or closed room with its owner; kind Quota when owner made
-// max already.
-func (r *Rooms) CreateRoom(ctx context.Context, owner chat.UserID, title string, v chat.Visibility, max int) (chat.Room, error) {
+// Quotas.Rooms already.
+//
+//control:name business-limits
+func (r *Rooms) CreateRoom(ctx context.Context, owner chat.UserID, title string, v chat.Visibility) (chat.Room, error) {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return chat.Room{}, fmt.Errorf("create room: %w", err)
@@ -127,9 +133,9 @@ func (r *Rooms) CreateRoom(ctx context.Context, owner chat.UserID, title string,
 	now := r.now()
 	err = r.db.do(ctx, func(ctx context.Context, c conn) error {
 		made, err := after(ctx, c, statement{lockUser, []any{owner.UUID}}, value[uuid.UUID],
-			insertRoom, owner.UUID, id, title, string(v), now, max)
+			insertRoom, owner.UUID, id, title, string(v), now, r.quotas.Rooms)
 		if err == nil && len(made) == 0 {
-			return &chat.Error{Kind: chat.Quota, Public: "You have made as many rooms as one account may."}
+			return overQuota("You have made as many rooms as one account may.")
 		}
 		return err
 	})
@@ -145,7 +151,8 @@ const (
 	insertDirect query = `
 WITH made AS (
 	INSERT INTO rooms (id, title, visibility, direct_key, created_by, created_at, active_at)
-	VALUES ($1, '', 'direct', $2, $3, $5, $5)
+	SELECT $1, '', 'direct', $2, $3, $5, $5
+	WHERE (SELECT count(*) FROM rooms WHERE created_by = $3 AND visibility = 'direct' AND created_at > $5::timestamptz - interval '24 hours') < $6
 	ON CONFLICT (direct_key) DO NOTHING
 	RETURNING id
 )
@@ -155,6 +162,8 @@ SELECT made.id, u.id, 'member', $5 FROM made, unnest(ARRAY[$3::uuid, $4::uuid]) 
 
 // DirectRoom returns the one direct room of two users. Both are plain members: nobody
 // invites a third, and nobody removes the other.
+//
+//control:name business-limits
 func (r *Rooms) DirectRoom(ctx context.Context, user chat.UserID, username string) (room chat.Room, made bool, err error) {
 	id, err := uuid.NewRandom()
 	if err != nil {
@@ -165,13 +174,20 @@ func (r *Rooms) DirectRoom(ctx context.Context, user chat.UserID, username strin
 		if err != nil {
 			return err
 		}
+		if _, err := exec(ctx, c, lockUser, user.UUID); err != nil {
+			return err
+		}
 		key := directKey(user.UUID, peer)
-		n, err := exec(ctx, c, insertDirect, id, key, user.UUID, peer, r.now())
+		n, err := exec(ctx, c, insertDirect, id, key, user.UUID, peer, r.now(), r.quotas.DirectPerDay)
 		if err != nil {
 			return err
 		}
 		made = n > 0
-		room, err = must(one(ctx, c, scanRoom, readDirect, user.UUID, key))
+		var there bool
+		room, there, err = one(ctx, c, scanRoom, readDirect, user.UUID, key)
+		if err == nil && !there {
+			err = overQuota("You have begun as many direct talks as one account may in a day.")
+		}
 		return err
 	})
 	if err != nil {

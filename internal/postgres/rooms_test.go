@@ -78,11 +78,12 @@ func TestRooms_ownOnesCannotBePushedOffTheListByOpenOnes(t *testing.T) {
 	}
 }
 
+//control:proves business-limits
 func TestCreateRoom_stopsAtTheQuotaAlsoWhenAskedAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, Options{MaxConns: 5})
-	ann := w.user("ann")
 	const quota = 2
+	w := newWorld(t, Options{MaxConns: 5, Quotas: chat.Quotas{Rooms: quota}})
+	ann := w.user("ann")
 	errs := make([]error, 3)
 	var wg sync.WaitGroup
 	w.conn(func(c *pgx.Conn) {
@@ -94,7 +95,7 @@ func TestCreateRoom_stopsAtTheQuotaAlsoWhenAskedAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range errs {
-			wg.Go(func() { _, errs[i] = w.Rooms().CreateRoom(w.ctx, ann.ID, "A room", chat.Open, quota) })
+			wg.Go(func() { _, errs[i] = w.Rooms().CreateRoom(w.ctx, ann.ID, "A room", chat.Open) })
 		}
 		w.waiting(len(errs)) // all of them are there before one may count
 		if err := tx.Commit(w.ctx); err != nil {

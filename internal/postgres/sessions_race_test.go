@@ -83,6 +83,8 @@ func changes(now time.Time) []change {
 
 // The attack: sign in with the stolen password in the moment in which it is changed.
 // Whatever the order, no session comes out of it.
+//
+//control:proves session
 func TestSignIn_doesNotSurviveAChangeThatCommitsBetweenProofAndSession(t *testing.T) {
 	t.Parallel()
 	for _, c := range changes(time.Now()) {
@@ -137,6 +139,8 @@ func TestSignIn_doesNotSurviveAChangeThatCommitsBetweenProofAndSession(t *testin
 
 // Requests of a session that exists must not wait for its user's row: a change of the
 // password would hold them all up, and they would write that row at every request.
+//
+//control:proves session
 func TestCommitCtx_ofASessionThatExistsDoesNotLockItsUser(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -159,6 +163,7 @@ func TestCommitCtx_ofASessionThatExistsDoesNotLockItsUser(t *testing.T) {
 	})
 }
 
+//control:proves session
 func TestSetPassword_ofTwoThatVerifiedTheSamePasswordOneWins(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -188,6 +193,8 @@ func TestSetPassword_ofTwoThatVerifiedTheSamePasswordOneWins(t *testing.T) {
 
 // The attack: a thief who renews, with a change of the password, the session that its
 // owner signs out of. The owner is told that it is over, so it has to be.
+//
+//control:proves session
 func TestSignOut_endsTheSessionWhoeverRenewsItMeanwhile(t *testing.T) {
 	t.Parallel()
 	over := func(t *testing.T, w *world, logins ...login) {

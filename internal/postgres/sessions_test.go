@@ -18,6 +18,8 @@ import (
 	"example.com/portcullis/internal/testkit"
 )
 
+//control:proves revalidation
+//control:proves session
 func TestSessions_keepTheContract(t *testing.T) {
 	t.Parallel()
 	url := testkit.DatabaseURL(t)
@@ -99,6 +101,7 @@ func (w *world) live(l login) bool {
 	return found
 }
 
+//control:proves session
 func TestSessions_storeNoToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -116,6 +119,8 @@ func TestSessions_storeNoToken(t *testing.T) {
 
 // A commit that is already waiting for the row when the revocation commits must lose;
 // and a revocation that waits for a commit must win afterwards.
+//
+//control:proves session
 func TestSessions_aRevocationBeatsTheCommitThatWaitsForIt(t *testing.T) {
 	t.Parallel()
 	for _, first := range []string{"revocation", "commit"} {
@@ -163,6 +168,7 @@ func TestSessions_aRevocationBeatsTheCommitThatWaitsForIt(t *testing.T) {
 	}
 }
 
+//control:proves revocation
 func TestSessions_endWithTheirEntryInTheOutbox(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -245,6 +251,7 @@ func TestSessions_onlyARenewalFillsTheGapThatItMade(t *testing.T) {
 	}
 }
 
+//control:proves throttle
 func TestSeen_knowsNetworksOfTheUserOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})

@@ -43,6 +43,7 @@ func source(t *testing.T, fset *token.FileSet) map[string]*ast.File {
 	return files
 }
 
+//control:proves sql
 func TestQuery_isNeverBuilt(t *testing.T) {
 	t.Parallel()
 	fset := token.NewFileSet()
@@ -78,6 +79,7 @@ func TestQuery_isNeverBuilt(t *testing.T) {
 	}
 }
 
+//control:proves sql
 func TestQuery_builtTextDoesNotCompile(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -124,6 +126,7 @@ type nothing struct{}
 
 func (nothing) Import(string) (*types.Package, error) { return nil, errors.New("not imported") }
 
+//control:proves sql
 func TestExec_runsOneStatementOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
@@ -162,14 +165,17 @@ func statements(t *testing.T) map[string]string {
 // A statement without an index to go by takes longer every day. With seq scans
 // discouraged, as on every connection of Open, one that is left has no index; and an
 // index that is read without a condition is read from end to end.
+//
+//control:proves sql
 func TestStatements_areValidAndReadNoWholeTable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
 	number := regexp.MustCompile(`\$\d+`)
 	endToEnd := regexp.MustCompile(`Seq Scan|Index (Only )?Scan (Backward )?using (\S+).*\n\s*(-|Filter|$)`)
 	allowed := map[string]string{
-		"readKeys":  "ticket_keys has at most 8 rows",
-		"listUsers": "it has a LIMIT, in the order of the index",
+		"readKeys":     "ticket_keys has at most 8 rows",
+		"readAuditKey": "audit_keys has one row",
+		"listUsers":    "it has a LIMIT, in the order of the index",
 	}
 	w.conn(func(c *pgx.Conn) {
 		if _, err := c.Exec(w.ctx, "SET plan_cache_mode = force_generic_plan"); err != nil {

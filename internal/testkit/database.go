@@ -39,10 +39,13 @@ type template struct {
 	err  error
 }
 
-// DB returns a pool on a fresh, migrated database that is dropped when the test ends.
+// appRole is the role that the server has in production: it owns nothing and makes no table (migrations/00012_roles.sql).
+const appRole = "portcullis_app"
+
+// DB returns a pool on a fresh, migrated database that is dropped when the test ends, as the owner of its tables.
 func DB(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(DatabaseURL(t))
+	config, err := pgxpool.ParseConfig(OwnerURL(DatabaseURL(t)))
 	if err != nil {
 		t.Fatal("testkit:", err)
 	}
@@ -56,6 +59,7 @@ func DB(t testing.TB) *pgxpool.Pool {
 }
 
 // DatabaseURL returns the URL of a fresh, migrated database that is dropped when the test ends, open connections or not.
+// Whoever uses it has the rights that the server has in production, and no more; see [OwnerURL].
 func DatabaseURL(t testing.TB) string {
 	t.Helper()
 	server := process.postgres.start(t, "DATABASE_URL", embedded.Need{Postgres: true})
@@ -64,7 +68,31 @@ func DatabaseURL(t testing.TB) string {
 	if tmpl.err != nil {
 		t.Fatal("testkit: migrate the template database:", tmpl.err)
 	}
-	return freshDatabase(t, server, tmpl.name)
+	return asApp(freshDatabase(t, server, tmpl.name))
+}
+
+// OwnerURL is a URL from [DatabaseURL] with the rights of the owner of the tables, for a test that makes a table, breaks
+// one, or does what only somebody with the owner's password can.
+func OwnerURL(database string) string {
+	if u, err := url.Parse(database); err == nil && u.Scheme != "" {
+		q := u.Query()
+		q.Del("role")
+		u.RawQuery = q.Encode()
+		return u.String()
+	}
+	return strings.TrimSuffix(database, " role="+appRole)
+}
+
+// asApp makes PostgreSQL set the role when a session begins. Rights are those of the role then, as after a sign-in with it.
+func asApp(database string) string {
+	u, err := url.Parse(database)
+	if err != nil || u.Scheme == "" {
+		return database + " role=" + appRole
+	}
+	q := u.Query()
+	q.Set("role", appRole)
+	u.RawQuery = q.Encode()
+	return u.String()
 }
 
 func freshDatabase(t testing.TB, server, template string) string {

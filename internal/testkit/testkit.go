@@ -9,7 +9,7 @@
 //
 // Nothing starts before a test asks. Then DATABASE_URL and REDIS_URL are used when set, else throwaway servers are run for
 // this test process (package internal/embedded; in memory on Linux) and ended with it. DATABASE_URL needs PostgreSQL 15 or
-// newer and a role that may create databases.
+// newer and a role that may create databases and roles.
 //
 // This is the only place in the project that may skip a test: when there is no server and no way to start one. With
 // REQUIRE_SERVICES=1, as in a pipeline, that is a failure, and so is the stand-in for Redis.
@@ -130,7 +130,7 @@ func startThrowaway(need embedded.Need) (url, kind string, err error) {
 		defer cancel()
 		return stack.Stop(ctx)
 	})
-	return stack.DatabaseURL + stack.RedisURL, stack.RedisKind, nil // one of them was asked for
+	return stack.OwnerURL + stack.RedisURL, stack.RedisKind, nil // one of them was asked for
 }
 
 func onExit(f func() error) {

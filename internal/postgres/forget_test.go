@@ -1,0 +1,99 @@
+package postgres
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"example.com/portcullis/internal/account"
+	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/authz"
+)
+
+//control:proves retention
+func TestForget_emptiesWhatIsOldAndNothingElse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	ann := w.user("ann")
+	room := w.room(ann, chat.Closed)
+	f := w.file(ann, room)
+	old := draft(ann, room, "from long ago")
+	old.At, old.Uploads = time.Now().Add(-48*time.Hour), []chat.UploadID{f.ID}
+	if _, _, err := w.Rooms().Append(w.ctx, authz.Roles(authz.Send), old); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.Rooms().React(w.ctx, authz.Roles(authz.React), ann.ID, room, old.ID, "👍", true); err != nil {
+		t.Fatal(err)
+	}
+	w.post(ann, room, "from today")
+	if err := w.Forget(w.ctx, 0); err == nil {
+		t.Error("a time of zero was taken")
+	}
+	if err := w.Forget(w.ctx, 47*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	ms, err := w.Rooms().History(w.ctx, authz.Roles(authz.Read), ann.ID, room, 0, 10)
+	if err != nil || len(ms) != 2 {
+		t.Fatalf("%v, %v", ms, err)
+	}
+	if m := ms[0]; m.Body != "" || m.DeletedAt.IsZero() || len(m.Uploads) != 0 || len(m.Reactions) != 0 {
+		t.Errorf("the old one: %+v", m)
+	}
+	if ms[1].Body != "from today" {
+		t.Errorf("the new one: %+v", ms[1])
+	}
+	_, err = w.reads(ann, f.ID)
+	denied(t, "a file of an old message", err)
+	if found, err := w.Rooms().Search(w.ctx, authz.Roles(authz.Read), ann.ID, room, "long ago", 10); err != nil || len(found) != 0 {
+		t.Errorf("search finds %v, %v", found, err)
+	}
+}
+
+//control:proves retention
+func TestErase_leavesNothingOfThePerson(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	ann, bob := w.user("ann"), w.user("bob")
+	room := w.room(ann, chat.Closed)
+	w.join(room, ann, bob)
+	c := w.post(ann, room, "where I live")
+	if _, err := w.Rooms().Edit(w.ctx, authz.Roles(authz.EditOwn), ann.ID, room, c.Message.ID, "not here"); err != nil {
+		t.Fatal(err)
+	}
+	w.file(ann, room)
+	if _, err := w.Accounts().Erase(w.ctx, ann.ID, "erased"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Forget(w.ctx, leastKeep); err != nil {
+		t.Fatal(err)
+	}
+	u, err := w.Accounts().ByID(w.ctx, ann.ID)
+	if err != nil || !u.Disabled || u.Username == "ann" || u.DisplayName != "Deleted account" || u.PasswordHash != "$erased$" {
+		t.Errorf("%+v, %v", u, err)
+	}
+	if _, err := w.Accounts().ByUsername(w.ctx, "ann"); !errors.Is(err, account.ErrNoUser) {
+		t.Errorf("by name: %v", err)
+	}
+	ms, err := w.Rooms().History(w.ctx, authz.Roles(authz.Read), bob.ID, room, 0, 10)
+	if err != nil || len(ms) != 1 || ms[0].Body != "" || ms[0].Author.DisplayName != "Deleted account" {
+		t.Errorf("what is left: %+v, %v", ms, err)
+	}
+	for what, sql := range map[string]string{
+		"files": "SELECT count(*) FROM uploads WHERE user_id = $1", "memberships": "SELECT count(*) FROM members WHERE user_id = $1",
+		"old bodies": "SELECT count(*) FROM message_edits WHERE by_user = $1",
+	} {
+		if n := ask[int](w, sql, ann.ID.UUID); n != 0 {
+			t.Errorf("%d %s are left", n, what)
+		}
+	}
+	if r, err := w.Rooms().Room(w.ctx, bob.ID, room); err != nil || r.Role != authz.Owner {
+		t.Errorf("the room has no owner: %+v, %v", r, err)
+	}
+	if _, err := w.Accounts().Erase(w.ctx, ann.ID, "erased"); !errors.Is(err, account.ErrNoUser) {
+		t.Errorf("erased twice: %v", err)
+	}
+	// A join that was on its way when the account ended.
+	if _, _, joined, err := w.Rooms().Enter(w.ctx, ann.ID, w.room(bob, chat.Open)); chat.KindOf(err) != chat.Denied || joined {
+		t.Errorf("a deleted account walks into an open room: %v", err)
+	}
+}
