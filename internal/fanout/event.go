@@ -90,7 +90,7 @@ func validChange(c chat.Change) bool {
 	m := c.Message
 	return c.Room != chat.RoomID{} && c.Seq >= 1 && c.Epoch >= 0 && c.By != chat.UserID{} &&
 		m.Room == c.Room && m.ID != chat.MessageID{} && m.Seq >= 1 && m.Seq <= c.Seq &&
-		m.Author.ID != chat.UserID{} && utf8.RuneCountInString(m.Body) <= chat.MaxBody
+		m.Author.ID != chat.UserID{} && utf8.RuneCountInString(m.Body) <= chat.MaxBody && len(m.Uploads) <= chat.MaxUploads
 }
 
 func validSignal(s chat.Signal) bool {
@@ -103,8 +103,12 @@ func validSignal(s chat.Signal) bool {
 		utf8.RuneCountInString(s.Title) <= chat.MaxTitle
 }
 
-// maxReason is longer than any slug of chat.Revocation.
-const maxReason = 32
+const (
+	// maxReason is longer than any slug of chat.Revocation.
+	maxReason = 32
+	// maxTunnel is the longest name of a tunnel's target.
+	maxTunnel = 32
+)
 
 func validRevocation(r chat.Revocation) bool {
 	if len(r.Reason) == 0 || len(r.Reason) > maxReason {
@@ -115,7 +119,11 @@ func validRevocation(r chat.Revocation) bool {
 			return false
 		}
 	}
-	if r.Room == (chat.RoomID{}) {
+	standing := r.Room != (chat.RoomID{})
+	if r.Tunnel != "" {
+		return !standing && len(r.Tunnel) <= maxTunnel && r.Session == chat.SessionID{} && r.User != chat.UserID{}
+	}
+	if !standing {
 		return r.Session != chat.SessionID{}
 	}
 	return r.User != chat.UserID{}

@@ -24,7 +24,8 @@ func change(room chat.RoomID, seq int64) chat.Change {
 	return chat.Change{
 		Room: room, Seq: seq, Kind: chat.MessageNew, By: alice.ID, At: at, Epoch: 1,
 		Message: chat.Message{ID: chat.MessageID{UUID: uuid.Max}, Room: room, Seq: seq, Author: alice, Body: "Good morning 🦉\n<b>", CreatedAt: at,
-			Reactions: []chat.Reaction{{Emoji: "👍", Users: []chat.UserID{alice.ID}}}},
+			Reactions: []chat.Reaction{{Emoji: "👍", Users: []chat.UserID{alice.ID}}},
+			Uploads:   []chat.Upload{{ID: chat.UploadID{UUID: uuid.Max}, Name: "berths.png", Mime: "image/png", Size: 4711, Width: 40, Height: 30}}},
 	}
 }
 
@@ -35,7 +36,9 @@ func sessionEnd() chat.Revocation {
 func TestEvent_survivesTheJourney(t *testing.T) {
 	c, r := change(roomA, 7), sessionEnd()
 	s := chat.Signal{Kind: chat.MemberChanged, Room: roomA, User: alice, Role: authz.Moderator, Muted: c.At}
-	for _, want := range []event{{V: 1, Node: "n", Change: &c}, {V: 1, Node: "n", Signal: &s}, {V: 1, Node: "n", Revocation: &r}} {
+	tunnel := r
+	tunnel.Session, tunnel.Tunnel = chat.SessionID{}, "bastion"
+	for _, want := range []event{{V: 1, Node: "n", Change: &c}, {V: 1, Node: "n", Signal: &s}, {V: 1, Node: "n", Revocation: &r}, {V: 1, Node: "n", Revocation: &tunnel}} {
 		b, err := encode(want)
 		if err != nil {
 			t.Fatal(err)
@@ -58,6 +61,7 @@ func TestEncode_refusesWhatIsTooLarge(t *testing.T) {
 	}
 }
 
+//control:proves fanout
 func TestDecode_refusesHostileEvents(t *testing.T) {
 	spoil := func(edit func(*chat.Change)) string {
 		c := change(roomA, 7)
@@ -129,6 +133,7 @@ func TestDecode_refusesHostileEvents(t *testing.T) {
 	}
 }
 
+//control:proves fanout
 func FuzzDecode(f *testing.F) {
 	c, r := change(roomA, 7), sessionEnd()
 	for _, e := range []event{{Node: "n", Change: &c}, {Node: "n", Revocation: &r}} {

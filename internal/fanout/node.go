@@ -74,6 +74,8 @@ type Sink interface {
 	// Refresh re-reads the standings of the local members of room. Until it succeeds
 	// no change of a newer epoch is delivered there.
 	Refresh(ctx context.Context, room chat.RoomID) error
+	// Announced says that there may be announcements to read. It must not wait.
+	Announced()
 	// Blind says that rights can no longer be known: close every socket with 1013.
 	Blind()
 }

@@ -72,6 +72,7 @@ func TestPublish_reachesOwnNodeWithoutRedis(t *testing.T) {
 	n.reaches(t, roomA, 2)
 }
 
+//control:proves fanout
 func TestPublish_losesNothingWhenTheLinkBreaks(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	proxy := testkit.NewProxy(t, url)
@@ -95,6 +96,7 @@ func TestPublish_losesNothingWhenTheLinkBreaks(t *testing.T) {
 	testkit.Eventually(t, soon, func() bool { return b.Health().Redis })
 }
 
+//control:proves fanout
 func TestPublish_isRepairedFromTheStoreWhenNobodyHeardIt(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	proxy := testkit.NewProxy(t, url)
@@ -111,6 +113,7 @@ func TestPublish_isRepairedFromTheStoreWhenNobodyHeardIt(t *testing.T) {
 	testkit.Eventually(t, soon, func() bool { return count(t, a.metrics.dropped.WithLabelValues("redis_error")) == 2 })
 }
 
+//control:proves fanout
 func TestLink_thatSwallowsEverythingIsNoticedByTheHeartbeat(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	proxy := testkit.NewProxy(t, url)
@@ -189,6 +192,7 @@ func TestSignal_reachesAllNodesOnce(t *testing.T) {
 	}
 }
 
+//control:proves fanout
 func TestDeliver_waitsForRefreshOfANewerEpoch(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	n := startNode(t, url, p, h, quick)
@@ -233,6 +237,8 @@ func TestDeliver_waitsForRefreshOfANewerEpoch(t *testing.T) {
 	}
 }
 
+//control:proves fanout
+//control:proves room-names
 func TestReceive_refusesWhatRedisInvents(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	n := startNode(t, url, p, h, quick)
@@ -329,6 +335,9 @@ func TestRun_sendsWhatIsQueuedBeforeItEnds(t *testing.T) {
 }
 
 // An ACL user that may only touch the prefix is all that a node needs.
+//
+//control:proves fanout
+//control:proves room-names
 func TestNode_needsNoMoreThanItsPrefix(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	admin := connect(t, url)
@@ -381,5 +390,18 @@ func TestNode_needsNoMoreThanItsPrefix(t *testing.T) {
 	}
 	if first, err := tickets.Spend(t.Context(), "x", time.Minute); !first || err != nil {
 		t.Errorf("spend: %v, %v", first, err)
+	}
+}
+
+func TestRing_isHeardOnEveryNode(t *testing.T) {
+	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
+	a, b := startNode(t, url, p, h, lazy), startNode(t, url, p, h, lazy)
+	for _, n := range []*node{a, b} { // once for the new link: it may have rung before
+		testkit.Eventually(t, soon, func() bool { return n.sink.rung.Load() >= 1 })
+	}
+	before := []int64{a.sink.rung.Load(), b.sink.rung.Load()}
+	a.Ring(t.Context())
+	for i, n := range []*node{a, b} {
+		testkit.Eventually(t, soon, func() bool { return n.sink.rung.Load() > before[i] })
 	}
 }

@@ -65,6 +65,16 @@ func (n *Node) Signal(_ context.Context, s chat.Signal) {
 	n.queue(event{Signal: &s}, s.Room, signalShare)
 }
 
+// Ring tells every node, this one too, that there are announcements to read. What they
+// say is read from the store: whoever can write to Redis can ring, and nothing more.
+func (n *Node) Ring(context.Context) {
+	if !n.outbox.put(published{n.bellChannel(), []byte(n.self)}) {
+		n.metrics.dropped.WithLabelValues("queue_full").Inc()
+	}
+}
+
+func (n *Node) bellChannel() string { return n.prefix + "bell" }
+
 func (n *Node) queue(e event, room chat.RoomID, share int64) {
 	if !n.outbox.open(share) { // before the work of encoding
 		n.metrics.dropped.WithLabelValues("queue_full").Inc()
@@ -83,6 +93,8 @@ func (n *Node) queue(e event, room chat.RoomID, share int64) {
 
 // channel is the Pub/Sub channel of a room. It is built from a parsed id, so no text
 // of a client can name another one.
+//
+//control:name room-names
 func (n *Node) channel(room chat.RoomID) string { return n.prefix + "room:" + room.String() }
 
 // sendQueued publishes what is queued until ctx ends, and then what is left, once.

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"crypto/x509"
 	"fmt"
 	"time"
 
@@ -22,8 +23,9 @@ const (
 // Connect returns a client for requests with short patience. The library's own
 // defaults wait for five seconds, retry commands that must not be repeated, and look
 // at no deadline of a context. It does not connect yet: a Redis that is down at the
-// start comes up later.
-func Connect(url secret.Text) (*redis.Client, error) {
+// start comes up later. roots are the authorities that a rediss:// server's certificate
+// may come from; nil: those that the system trusts.
+func Connect(url secret.Text, roots *x509.CertPool) (*redis.Client, error) {
 	o, err := redis.ParseURL(url.Reveal())
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_URL is not understood") // err quotes the password
@@ -36,5 +38,8 @@ func Connect(url secret.Text) (*redis.Client, error) {
 	o.MaxActiveConns = maxRedisConns
 	o.ConnMaxIdleTime = redisIdle
 	o.DisableIdentity = true // CLIENT SETINFO needs a right that an ACL user may not have
+	if o.TLSConfig != nil {
+		o.TLSConfig.RootCAs = roots
+	}
 	return redis.NewClient(o), nil
 }

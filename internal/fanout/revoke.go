@@ -48,17 +48,17 @@ func (n *Node) Revoke(_ context.Context, r chat.Revocation) {
 }
 
 // apply gives r to the Sink. The end of a session is cheap to repeat and is repeated
-// by every poll, in case a socket was being made when it came first. A standing costs
-// a read each time, so the same is applied once.
+// by every poll, in case a socket was being made when it came first. A standing and a
+// grant cost a read each time, so the same is applied once.
 func (n *Node) apply(r chat.Revocation, way string) {
-	if n.sink == nil || r.Room != (chat.RoomID{}) && !n.applied.first(r, time.Now()) {
+	if n.sink == nil || (r.Room != (chat.RoomID{}) || r.Tunnel != "") && !n.applied.first(r, time.Now()) {
 		return
 	}
 	n.metrics.revocations.WithLabelValues(way).Inc()
 	n.sink.Revoke(r)
 }
 
-// applied remembers the revocations of rooms for twice the poll's window.
+// applied remembers the revocations of rooms and tunnels for twice the poll's window.
 type applied struct {
 	mu   sync.Mutex
 	seen map[chat.Revocation]time.Time

@@ -10,6 +10,9 @@ import (
 )
 
 // A signed-out user must not go on reading on another node.
+//
+//control:proves fanout
+//control:proves revocation
 func TestRevoke_reachesTheOtherNodeWithin100ms(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	a, b := startNode(t, url, p, h, lazy), startNode(t, url, p, h, lazy)
@@ -35,6 +38,7 @@ func TestRevoke_reachesTheOtherNodeWithin100ms(t *testing.T) {
 	}
 }
 
+//control:proves fanout
 func TestRevoke_reachesTheOtherNodeByPollWhenRedisIsGone(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	proxy := testkit.NewProxy(t, url)
@@ -56,6 +60,7 @@ func TestRevoke_reachesTheOtherNodeByPollWhenRedisIsGone(t *testing.T) {
 	}
 }
 
+//control:proves fanout
 func TestRevoke_isReadAgainAfterAGapOfTheLink(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	proxy := testkit.NewProxy(t, url)
@@ -72,6 +77,7 @@ func TestRevoke_isReadAgainAfterAGapOfTheLink(t *testing.T) {
 	testkit.Eventually(t, soon, func() bool { return b.sink.has(missed) })
 }
 
+//control:proves fanout
 func TestRevoke_survivesALostStream(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	proxy := testkit.NewProxy(t, url)
@@ -98,6 +104,7 @@ func TestRevoke_survivesALostStream(t *testing.T) {
 	testkit.Eventually(t, soon, func() bool { return b.sink.has(r) })
 }
 
+//control:proves fanout
 func TestRevoke_ignoresGarbageInTheStream(t *testing.T) {
 	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
 	a, b := startNode(t, url, p, h, lazy), startNode(t, url, p, h, lazy)
@@ -151,6 +158,7 @@ func TestApplied_staysBounded(t *testing.T) {
 	}
 }
 
+//control:proves fanout
 func TestBlind_onlyWhenBothWaysAreGone(t *testing.T) {
 	p, h := prefix(t), newHistory()
 	proxy := testkit.NewProxy(t, testkit.RedisURL(t))

@@ -91,6 +91,7 @@ func TestSequencer_startDropsWhatTheHeadCovers(t *testing.T) {
 	}
 }
 
+//control:proves fanout
 func TestSequencer_inventedSeqIsForgotten(t *testing.T) {
 	var s sequencer
 	s.start(4)
@@ -104,6 +105,7 @@ func TestSequencer_inventedSeqIsForgotten(t *testing.T) {
 	}
 }
 
+//control:proves fanout
 func TestSequencer_holdsNoMoreThanItMay(t *testing.T) {
 	for name, body := range map[string]string{"many": "", "large": strings.Repeat("a", 16_000)} {
 		t.Run(name, func(t *testing.T) {
@@ -149,6 +151,8 @@ func TestSequencer_holdsNoMoreThanItMay(t *testing.T) {
 }
 
 // Whatever is lost, doubled, late or invented: everything comes, once, in order.
+//
+//control:proves fanout
 func TestSequencer_deliversAllInOrderOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		head := rapid.Int64Range(0, 5).Draw(t, "head")

@@ -61,7 +61,7 @@ func (n *Node) session(ctx context.Context) error {
 		n.mu.Unlock()
 		_ = sub.Close() // the link is given up either way
 	}()
-	channels := []string{n.beatChannel()}
+	channels := []string{n.beatChannel(), n.bellChannel()}
 	n.mu.Lock()
 	n.sub = sub
 	clear(n.want)
@@ -92,17 +92,24 @@ func (n *Node) session(ctx context.Context) error {
 		switch m := message.(type) {
 		case *redis.Subscription:
 			n.heardRedis()
-			if m.Kind == "subscribe" {
+			switch {
+			case m.Kind != "subscribe":
+			case m.Channel == n.bellChannel():
+				n.sink.Announced() // it may have rung while nobody listened
+			default:
 				n.subscribed(m.Channel)
 			}
 		case *redis.Message:
 			n.heardRedis()
-			if m.Channel == n.beatChannel() {
+			switch m.Channel {
+			case n.beatChannel():
 				if m.Payload == n.self {
 					heard = time.Now()
 					n.linkFound()
 				}
-			} else {
+			case n.bellChannel():
+				n.sink.Announced()
+			default:
 				n.receive(m.Channel, []byte(m.Payload))
 			}
 		}

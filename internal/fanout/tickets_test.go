@@ -11,6 +11,7 @@ import (
 	"example.com/portcullis/internal/testkit"
 )
 
+//control:proves ticket
 func TestSpend_ofTwoHundredThievesOneIsFirst(t *testing.T) {
 	p, url := prefix(t), testkit.RedisURL(t)
 	var first atomic.Int32
@@ -62,6 +63,7 @@ func TestSpend_remembersForItsTimeAndNoLonger(t *testing.T) {
 	}
 }
 
+//control:proves ticket
 func TestSpend_failsClosedWithoutRedis(t *testing.T) {
 	p := prefix(t)
 	proxy := testkit.NewProxy(t, testkit.RedisURL(t))
@@ -90,7 +92,7 @@ func TestSpend_failsClosedWithoutRedis(t *testing.T) {
 
 func TestConnect_saysNothingOfThePassword(t *testing.T) {
 	for _, url := range []string{"redis://u:hunter2@host:port:x/0", "http://u:hunter2@host", "redis://:hunter2@host/%zz"} {
-		if _, err := Connect(secret.NewText(url)); err == nil || strings.Contains(err.Error(), "hunter2") {
+		if _, err := Connect(secret.NewText(url), nil); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", url, err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,6 +117,7 @@ type sockets struct {
 	busy      map[chat.RoomID]bool
 	overlap   bool
 	blind     int
+	rung      atomic.Int64
 	refresh   func() error
 }
 
@@ -162,6 +164,8 @@ func (s *sockets) Refresh(context.Context, chat.RoomID) error {
 	}
 	return nil
 }
+
+func (s *sockets) Announced() { s.rung.Add(1) }
 
 func (s *sockets) Blind() {
 	s.mu.Lock()
@@ -213,7 +217,7 @@ type node struct {
 // connect returns a client as in production.
 func connect(t testing.TB, url string) *redis.Client {
 	t.Helper()
-	client, err := Connect(secret.NewText(url))
+	client, err := Connect(secret.NewText(url), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/authz"
 	"example.com/portcullis/internal/guard/clientip"
 	"example.com/portcullis/internal/guard/ratelimit"
 	"example.com/portcullis/internal/guard/session"
@@ -32,6 +33,7 @@ type handshake struct {
 	ip      netip.Addr
 	offer   offer
 	session session.Session
+	service bool // the ticket was made for a service's key
 	actor   chat.Actor
 
 	held []func() // what to give back, newest last
@@ -87,6 +89,8 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, rt route) {
 		s.refuse(h, no)
 		return
 	}
+	defer func() { go c.serve() }() // whatever becomes of the rest: only the reader gives back what c holds
+	defer c.recovered("register")
 	s.at("register")
 	switch {
 	case !s.hub.register(c):
@@ -94,7 +98,6 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, rt route) {
 	case rt.means != byFirstMessage: // where the first frame decides, the reader opens
 		c.open(ctx)
 	}
-	go c.serve()
 }
 
 // open makes a registered connection live: look again, then hello.
@@ -209,6 +212,7 @@ func (h *handshake) redeemTicket(ctx context.Context) *refusal {
 	if claims.Session != h.session.SID || claims.User != h.session.User {
 		return &refusal{status: http.StatusUnauthorized, control: "ticket", reason: "other_session", level: audit.Critical}
 	}
+	h.service = claims.Service
 	return nil
 }
 
@@ -236,19 +240,23 @@ func (h *handshake) findActor(ctx context.Context) *refusal {
 		}
 		return &refusal{status: http.StatusServiceUnavailable, control: "session", reason: "account_store", err: err, event: audit.FailClosed, level: audit.Critical}
 	}
+	if h.service != (h.actor.Role == authz.Service) {
+		return &refusal{status: http.StatusUnauthorized, control: "service-identity", reason: "other_audience", level: audit.Critical}
+	}
 	h.actor.Client = h.prefix() // whose budgets the commands of this socket are charged to
 	return nil
 }
 
 func (h *handshake) acquireLease(ctx context.Context) *refusal {
 	s, user, conn := h.s, h.actor.User.UUID, h.conn
-	ok, err := s.Leases.Acquire(ctx, user, conn, s.Config.SocketsPerUser)
+	leases, most := h.route.leases(s)
+	ok, err := leases.Acquire(ctx, user, conn, most)
 	if err == nil && !ok {
 		return &refusal{status: http.StatusTooManyRequests, control: "admission", reason: "user_full", retry: leaseEvery,
 			event: audit.SessionsExceeded, level: audit.Warn}
 	}
 	// After an error the lease may have been taken: giving back is harmless, keeping is not.
-	h.hold(func() { s.releaseLease(user, conn) })
+	h.hold(func() { s.releaseLease(leases, user, conn) })
 	if err != nil {
 		return &refusal{status: http.StatusServiceUnavailable, control: "admission", reason: "lease_store", err: err, event: audit.LeaseUnavailable, level: audit.Critical}
 	}
@@ -266,8 +274,12 @@ func (h *handshake) giveBack() {
 	h.held = nil
 }
 
-// prefix is the client as budgets and events know it.
+// prefix is the client as budgets and events know it, also of what is refused before a
+// budget is asked: who hammers at the door of another origin is somebody.
 func (h *handshake) prefix() string {
+	if !h.ip.IsValid() {
+		h.ip = h.s.ClientIP.IP(h.r)
+	}
 	if !h.ip.IsValid() {
 		return ""
 	}

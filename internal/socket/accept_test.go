@@ -51,6 +51,9 @@ func (p *pauses) seen() []string {
 	return slices.Clone(p.steps)
 }
 
+//control:proves first-message
+//control:proves handshake
+//control:proves revocation-race
 func TestAccept_asksInTheOneOrderOnEveryRoute(t *testing.T) {
 	for _, path := range []string{"/ws", "/ws/auth", "/ws/cli"} {
 		t.Run(path, func(t *testing.T) {
@@ -132,6 +135,12 @@ func spoils() []spoil {
 	}
 }
 
+//control:proves admission
+//control:proves handshake-protocol
+//control:proves handshake
+//control:proves host
+//control:proves origin
+//control:proves ticket
 func TestAccept_refusesAndLeavesNothingBehind(t *testing.T) {
 	for _, s := range spoils() {
 		t.Run(s.name, func(t *testing.T) {
@@ -182,6 +191,7 @@ func TestAccept_refusesAndLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+//control:proves handshake
 func TestAccept_sessionAndTicketFailuresAreTheSameBytes(t *testing.T) {
 	bodies := map[string]bool{}
 	for _, s := range spoils() {
@@ -205,6 +215,7 @@ func TestAccept_sessionAndTicketFailuresAreTheSameBytes(t *testing.T) {
 	}
 }
 
+//control:proves handshake-protocol
 func TestAccept_refusesWhatIsNotAHandshake(t *testing.T) {
 	w := newWorld(t, overTCP)
 	for _, test := range []struct {
@@ -252,6 +263,8 @@ func TestAccept_refusesWhatIsNotAHandshake(t *testing.T) {
 	}
 }
 
+//control:proves handshake-protocol
+//control:proves ticket
 func TestAccept_aTicketWorksOnce(t *testing.T) {
 	w := newWorld(t, overTCP)
 	r := w.login().request("/ws")
@@ -270,6 +283,7 @@ func TestAccept_aTicketWorksOnce(t *testing.T) {
 	w.events.has(t, audit.TokenReuse, "reused")
 }
 
+//control:proves revocation-race
 func TestAccept_aSessionRevokedBetweenCheckAndRegistrationGetsNothing(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -304,6 +318,7 @@ func TestAccept_aSessionRevokedBetweenCheckAndRegistrationGetsNothing(t *testing
 	}
 }
 
+//control:proves handshake
 func TestAccept_aPanicInTheHandshakeLeavesNothingBehind(t *testing.T) {
 	for _, step := range handshakeOrder[:11] {
 		t.Run(step, func(t *testing.T) {
@@ -322,6 +337,8 @@ func TestAccept_aPanicInTheHandshakeLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+//control:proves handshake
+//control:proves drain
 func TestAccept_aNodeThatStopsRefuses(t *testing.T) {
 	w := newWorld(t, overTCP)
 	w.server.mu.Lock()
@@ -333,6 +350,7 @@ func TestAccept_aNodeThatStopsRefuses(t *testing.T) {
 	}
 }
 
+//control:proves first-message
 func TestAuth_theFirstMessageDecides(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -34,6 +34,7 @@ const (
 	closeRateLimited closeCode = 4429
 	closeSlow        closeCode = 4430
 	closeHeartbeat   closeCode = 4431
+	closeTunnel      closeCode = 4440
 )
 
 // slugs are the reasons that go out with the codes: fixed words, so that nothing
@@ -55,6 +56,7 @@ var slugs = map[closeCode]string{
 	closeRateLimited: "rate_limited",
 	closeSlow:        "slow_consumer",
 	closeHeartbeat:   "heartbeat",
+	closeTunnel:      "tunnel_policy",
 }
 
 const (
@@ -122,11 +124,13 @@ func (c *conn) finish() {
 }
 
 // tooSlow closes a peer whose queue or write deadline is over; false: it was closing.
+//
+//control:name slow-consumer
 func (c *conn) tooSlow() bool {
 	if !c.close(closeSlow) {
 		return false
 	}
-	c.server.record(c, audit.SlowConsumer, audit.Warn, "outbox", "slow_consumer")
+	c.server.record(c, audit.SlowConsumer, audit.Warn, "slow-consumer", "slow_consumer")
 	return true
 }
 

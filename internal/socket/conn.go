@@ -44,6 +44,9 @@ type conn struct {
 	ip      string // client prefix
 	opened  time.Time
 
+	encoding encoding
+	deflated bool // permessage-deflate was agreed on
+
 	ws  *websocket.Conn // for reading only
 	net *frames.Conn
 	out outbox
@@ -79,7 +82,7 @@ type conn struct {
 func (s *Server) newConn(h *handshake, ws *websocket.Conn, fc *frames.Conn) *conn {
 	now := time.Now()
 	c := &conn{
-		server: s, id: h.conn, route: h.route, request: h.request, origin: h.origin, ip: h.prefix(), opened: now,
+		server: s, id: h.conn, route: h.route, request: h.request, origin: h.origin, ip: h.prefix(), opened: now, encoding: h.offer.encoding, deflated: h.offer.deflate,
 		ws: ws, net: fc, back: h.held, actor: h.actor, session: h.session,
 		bucket: ratelimit.NewLocal(messageLimit(s.Config), byteLimit(s.Config), s.Now),
 	}
@@ -106,13 +109,15 @@ func (c *conn) hello() {
 	frame := wire.Hello(nil, wire.HelloData{
 		ConnID: c.id, ServerTime: s.Now(), SessionEndsAt: ends,
 		User: chat.Person{ID: c.actor.User, Username: c.actor.Username, DisplayName: c.actor.DisplayName},
-		Role: c.actor.Role,
+		Role: c.actor.Role, Protocol: c.encoding.name(),
 		Limits: wire.Limits{
 			MessagesPerMinute: s.Config.MessagesPerMinute, Burst: s.Config.MessageBurst, RoomsPerConnection: maxRooms,
 		},
 		PingEvery: s.Config.PingEvery,
 	})
-	c.send(frame) // a connection that was closed meanwhile sends nothing more
+	if c.route.door == nil { // a door has its own first words
+		c.send(frame) // a connection that was closed meanwhile sends nothing more
+	}
 	if !c.state.CompareAndSwap(int32(fresh), int32(ready)) {
 		return
 	}
@@ -121,8 +126,8 @@ func (c *conn) hello() {
 	s.record(c, audit.Connect, audit.Info, "", "")
 }
 
-// send queues one text frame with the given payload, after all that was queued before.
-func (c *conn) send(payload []byte) { c.put(entry{b: appendFrame(nil, opText, payload)}) }
+// send queues one frame with the given payload, after all that was queued before.
+func (c *conn) send(payload []byte) { c.put(entry{b: c.encoding.append(nil, payload)}) }
 
 // is reports whether the connection is in the given state.
 func (c *conn) is(s state) bool { return state(c.state.Load()) == s }

@@ -77,7 +77,7 @@ func (c *conn) dispatch(frame []byte) {
 		c.limited(frame, retry)
 		return
 	}
-	cmd, err := s.Codec.Decode(frame)
+	cmd, err := c.decode(frame)
 	if err != nil {
 		c.invalidFrame(err)
 		return
@@ -96,7 +96,9 @@ func (c *conn) dispatch(frame []byte) {
 	if todo.user && !c.touch(ctx) {
 		return
 	}
+	begun := time.Now()
 	ack, err := todo.do(c, ctx, cmd)
+	s.metrics.took.Observe(time.Since(begun).Seconds())
 	switch {
 	case err != nil:
 		c.failed(cmd, err)
@@ -113,7 +115,7 @@ func (c *conn) limited(frame []byte, retry time.Duration) {
 	}
 	if now := time.Now(); now.Sub(c.told) >= errorEvery {
 		c.told = now
-		cmd, err := c.server.Codec.Decode(frame) // only now, for the id
+		cmd, err := c.decode(frame) // only now, for the id
 		re := cmd.ID.String()
 		if e, ok := errors.AsType[*wire.Error](err); ok {
 			re = e.Re
@@ -129,14 +131,16 @@ func (c *conn) invalidFrame(err error) {
 	if !ok {
 		e = &wire.Error{Code: wire.BadJSON}
 	}
-	name, level := audit.InputFail, audit.Warn
+	name, level, control := audit.InputFail, audit.Warn, "schema"
 	switch {
+	case c.encoding == inPack && (e.Code == wire.BadJSON || e.Code == wire.BadEncoding):
+		control = "msgpack"
 	case e.Detail == wire.Extraneous:
 		name, level = audit.MaliciousExtra, audit.Critical
 	case e.Code == wire.UnknownType:
 		name = audit.InputDiscreteFail
 	}
-	c.server.record(c, name, level, "schema", string(e.Code), func(ev *audit.Event) { ev.Detail = e.Detail })
+	c.server.record(c, name, level, control, string(e.Code), func(ev *audit.Event) { ev.Detail = e.Detail })
 	c.answerError(e.Re, e.Code, 0)
 	c.strike(&c.invalid, maxInvalid, closeInvalid)
 }
@@ -162,7 +166,7 @@ func (c *conn) strike(s *strikes, limit int, code closeCode) bool {
 
 func (c *conn) sendMessage(ctx context.Context, cmd wire.Command) (wire.AckData, error) {
 	ch, dup, err := c.server.Chat.Send(ctx, c.actor, chat.Draft{
-		Room: cmd.Room, ClientID: cmd.ID, Body: cmd.Body, ReplyTo: cmd.ReplyTo, Subscribed: c.member(cmd.Room) != nil,
+		Room: cmd.Room, ClientID: cmd.ID, Body: cmd.Body, ReplyTo: cmd.ReplyTo, Uploads: cmd.Files(), Subscribed: c.member(cmd.Room) != nil,
 	})
 	if dup {
 		c.server.record(c, audit.ReplayRejected, audit.Info, "replay", "client_id")

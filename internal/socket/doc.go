@@ -10,7 +10,7 @@
 //
 // # The handshake
 //
-// accept.go is one function for all three routes, in one order, and every failure
+// accept.go is one function for all routes, in one order, and every failure
 // gives back all that was taken before it:
 //
 //	host → protocol → origin → client IP → handshake rate → node cap → session →
@@ -44,10 +44,18 @@
 // with a small stack, 300 bytes of buffer and its fields.
 //
 // Locks: hub.mu and room.mu are taken alone. conn.mu may be held when outbox.mu or
-// tidings.mu is taken, not the other way round. outbox.mu is held across a write that cannot
+// tidings.mu is taken, not the other way round; so may board.mu when outbox.mu is. outbox.mu is held across a write that cannot
 // block, and never across one that can. No lock is held across a call to the core,
 // to Redis or to PostgreSQL, except room.follow, for which only those wait who join
 // or leave that room.
+//
+// # Doors
+//
+// door.go is a way in for bytes that are not the chat's: the same handshake and the
+// same end, and in between the connection is another package's (internal/tunnel).
+//
+// public.go is the socket of announcements: the same handshake, no rooms and no
+// commands, and the one route on which frames may be compressed.
 //
 // # What a member receives
 //

@@ -14,10 +14,12 @@ import (
 	"github.com/gorilla/websocket"
 
 	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/testkit"
 	"example.com/portcullis/internal/wire"
 )
 
+//control:proves close
 func TestClose_everyCodeHasAReasonThatFits(t *testing.T) {
 	for code, slug := range slugs {
 		payload := websocket.FormatCloseMessage(int(code), slug)
@@ -31,6 +33,7 @@ func TestClose_everyCodeHasAReasonThatFits(t *testing.T) {
 	}
 }
 
+//control:proves close
 func TestClose_aPeerCannotMakeItsCloseLookLikeOurs(t *testing.T) {
 	w := newWorld(t, overTCP)
 	c := w.login().connect()
@@ -41,6 +44,7 @@ func TestClose_aPeerCannotMakeItsCloseLookLikeOurs(t *testing.T) {
 	w.events.has(t, "ws_disconnect", "peer")
 }
 
+//control:proves slow-consumer
 func TestOutbox_aPeerThatNeverReadsIsClosedAfterTheWriteDeadline(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		room := w.chat.room()
@@ -57,6 +61,7 @@ func TestOutbox_aPeerThatNeverReadsIsClosedAfterTheWriteDeadline(t *testing.T) {
 	})
 }
 
+//control:proves close
 func TestClose_aPeerThatDoesNotAnswerIsNotWaitedForLong(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		w.server.Revoke(chat.Revocation{Session: chat.SessionID{UUID: c.login.sid}, At: time.Now()})
@@ -72,6 +77,22 @@ func TestClose_aPeerThatDoesNotAnswerIsNotWaitedForLong(t *testing.T) {
 	})
 }
 
+// A peer that vanishes without a close frame is told apart from one that said goodbye.
+//
+//control:proves close
+func TestEnd_aPeerThatVanishesIsAnAbnormalClose(t *testing.T) {
+	w := newWorld(t, overTCP)
+	c := w.login().connect()
+	w.events.has(t, audit.HandshakeAccept, "")
+	if err := c.ws.NetConn().Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.events.has(t, audit.AbnormalClose, "gone")
+	if _, ok := w.events.find(audit.Disconnect); ok {
+		t.Error("it counts as a close of its own will")
+	}
+}
+
 // faulty panics when it is written to, once told so.
 type faulty struct {
 	net.Conn
@@ -85,6 +106,7 @@ func (f faulty) Write(b []byte) (int, error) {
 	return f.Conn.Write(b)
 }
 
+//control:proves dispatch
 func TestPanic_inTheWriterEndsThatConnectionOnly(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, other *client) {
 		c := stuck(t, w, other.login.user)
@@ -100,6 +122,7 @@ func TestPanic_inTheWriterEndsThatConnectionOnly(t *testing.T) {
 	})
 }
 
+//control:proves dispatch
 func TestPanic_inAPassSkipsThatMemberOnly(t *testing.T) {
 	w := newWorld(t)
 	r := &room{hub: w.server.hub}
@@ -133,7 +156,7 @@ func TestTLS_isWrittenWithoutTheFileDescriptor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{t: t, ws: ws, login: l}
+	c := &client{t: t, ws: ws, login: l, patience: w.patience}
 	c.read()
 	room := w.chat.room()
 	c.join(room)
@@ -149,6 +172,8 @@ func TestTLS_isWrittenWithoutTheFileDescriptor(t *testing.T) {
 	}
 }
 
+//control:proves close
+//control:proves drain
 func TestShutdown_cutsOffWhoDoesNotEndInTime(t *testing.T) {
 	codec()
 	synctest.Test(t, func(t *testing.T) {

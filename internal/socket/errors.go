@@ -7,11 +7,14 @@ import (
 
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/text"
 	"example.com/portcullis/internal/wire"
 )
 
 // failed answers a command that the core refused. This is the one place where an
 // error of the core becomes a word of the protocol.
+//
+//control:name errors
 func (c *conn) failed(cmd wire.Command, err error) {
 	s := c.server
 	if c.life.Err() != nil {
@@ -24,11 +27,16 @@ func (c *conn) failed(cmd wire.Command, err error) {
 			e.Kind = chat.Busy // nothing was promised; the same id may be sent again
 		}
 	}
+	if rule, ok := errors.AsType[text.Rule](err); ok {
+		s.record(c, audit.InputFail, audit.Warn, "unicode", string(rule))
+	}
 	switch e.Kind {
 	case chat.Internal, chat.Busy:
 		s.Log.Error("command failed", "type", string(cmd.Type), "conn_id", c.id, "request_id", c.request, "error", err)
 	case chat.Denied:
 		s.record(c, audit.AuthzFail, audit.Critical, "authz", string(cmd.Type), func(ev *audit.Event) { ev.Room = cmd.Room.String() })
+	case chat.Quota:
+		s.record(c, audit.RateLimitExceeded, audit.Warn, "business-limits", "quota")
 	case chat.RateLimited:
 		if c.strike(&c.refused, maxRefused, closeRateLimited) {
 			return

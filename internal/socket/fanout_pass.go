@@ -33,6 +33,9 @@ type batch struct {
 	buf       []byte
 	marks     []mark // one per change, by seq
 	ephemeral bool
+
+	once   sync.Once
+	packed *batch // the same in MessagePack; see in
 }
 
 // mark is where the frame of a change ends.
@@ -81,10 +84,10 @@ func (s *Server) Signal(sig chat.Signal) {
 		return
 	}
 	if sig.Kind == chat.ReadMarked {
-		frame := appendFrame(nil, opText, payload)
+		b := &batch{buf: appendFrame(nil, opText, payload)}
 		for _, c := range s.hub.ofUser(sig.User.ID) {
-			if c.is(ready) {
-				c.put(entry{b: frame, ephemeral: true})
+			if c.is(ready) && !c.route.public {
+				c.put(entry{b: b.in(c.encoding).buf, ephemeral: true})
 			}
 		}
 		return

@@ -4,10 +4,11 @@ import "encoding/binary"
 
 // Server frames, RFC 6455 section 5.2: never masked, never fragmented.
 const (
-	opText  = 0x1
-	opClose = 0x8
-	opPing  = 0x9
-	opPong  = 0xa
+	opText   = 0x1
+	opBinary = 0x2
+	opClose  = 0x8
+	opPing   = 0x9
+	opPong   = 0xa
 
 	finBit = 0x80
 	opMask = 0x0f
@@ -40,9 +41,21 @@ func frameSize(b []byte) int {
 	case 126:
 		return 4 + int(binary.BigEndian.Uint16(b[2:]))
 	case 127:
-		return 10 + int(binary.BigEndian.Uint64(b[2:]))
+		return maxHeader + int(binary.BigEndian.Uint64(b[2:]))
 	default:
 		return 2 + n
+	}
+}
+
+// headerSize returns the length of its header.
+func headerSize(b []byte) int {
+	switch b[1] {
+	case 126:
+		return 4
+	case 127:
+		return maxHeader
+	default:
+		return 2
 	}
 }
 

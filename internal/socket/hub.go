@@ -9,7 +9,11 @@ import (
 )
 
 // hub knows the connections of this node, by session and by user, and the rooms
-// that they are in. Its mutex is held for look-ups only, never across I/O.
+// that they are in. Its mutex is held for look-ups only, never across I/O: a peer that
+// does not read must not be able to stop a lock that others wait for. Whoever holds a
+// room's lock may take an outbox's, never the other way round.
+//
+//control:name concurrency
 type hub struct {
 	server *Server
 

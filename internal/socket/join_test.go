@@ -30,6 +30,9 @@ type joiner struct {
 
 // TestJoin_everyInterleavingGivesAGaplessSuffixOnce plays publishers, passes that
 // stop after any member, joins that stop after any step, and removals, in any order.
+//
+//control:proves delivery
+//control:proves concurrency
 func TestJoin_everyInterleavingGivesAGaplessSuffixOnce(t *testing.T) {
 	w := newWorld(t)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -147,6 +150,8 @@ func TestJoin_everyInterleavingGivesAGaplessSuffixOnce(t *testing.T) {
 	})
 }
 
+//control:proves delivery
+//control:proves concurrency
 func TestJoin_whileOthersWriteLosesAndDoublesNothing(t *testing.T) {
 	w := newWorld(t, overTCP, withNumbers(func(n *Numbers) { n.MessageBurst, n.MessagesPerMinute = 1000, 6000 }))
 	room := w.chat.room()
@@ -178,6 +183,7 @@ func TestJoin_whileOthersWriteLosesAndDoublesNothing(t *testing.T) {
 	wg.Wait()
 }
 
+//control:proves delivery
 func TestJoin_moreThanCanBeHeldIsReadAgain(t *testing.T) {
 	w := newWorld(t)
 	room := w.chat.room()
@@ -221,6 +227,8 @@ func (w *world) waitForPass(id chat.RoomID) {
 	}
 }
 
+//control:proves delivery
+//control:proves concurrency
 func TestJoin_removedWhileJoiningGetsNothing(t *testing.T) {
 	w := newWorld(t, overTCP)
 	room := w.chat.room()
@@ -254,6 +262,7 @@ func TestJoin_aRoomThatCannotBeFollowedIsBusy(t *testing.T) {
 	}
 }
 
+//control:proves delivery
 func TestRefresh_aRemovedMemberReceivesNothingMore(t *testing.T) {
 	for name, tell := range map[string]func(w *world, room chat.RoomID, user chat.UserID){
 		"a newer epoch": func(w *world, room chat.RoomID, _ chat.UserID) {
@@ -289,6 +298,7 @@ func TestRefresh_aRemovedMemberReceivesNothingMore(t *testing.T) {
 	}
 }
 
+//control:proves delivery
 func TestRefresh_whenTheStandingCannotBeReadTheSocketIsClosed(t *testing.T) {
 	w := newWorld(t, overTCP)
 	room := w.chat.room()
@@ -306,6 +316,7 @@ func TestRefresh_whenTheStandingCannotBeReadTheSocketIsClosed(t *testing.T) {
 	}
 }
 
+//control:proves delivery
 func TestMuted_membersStillReceive(t *testing.T) {
 	w := newWorld(t, overTCP)
 	room := w.chat.room()

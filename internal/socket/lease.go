@@ -17,7 +17,7 @@ const (
 	leaseTimeout = 3 * time.Second
 )
 
-// renewLeases keeps the places of this node's sockets, in one call for all of them.
+// renewLeases keeps the places of this node's sockets, in one call for each kind.
 // A node that dies stops, and its users' places come back.
 func (s *Server) renewLeases(ctx context.Context) {
 	tick := time.NewTicker(leaseEvery)
@@ -28,28 +28,27 @@ func (s *Server) renewLeases(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		conns := s.hub.everyone()
-		held := make([]admission.Lease, 0, len(conns))
-		for _, c := range conns {
-			held = append(held, admission.Lease{User: c.actor.User.UUID, Conn: c.id})
+		held := make(map[Leases][]admission.Lease)
+		for _, c := range s.hub.everyone() {
+			leases, _ := c.route.leases(s)
+			held[leases] = append(held[leases], admission.Lease{User: c.actor.User.UUID, Conn: c.id})
 		}
-		if len(held) == 0 {
-			continue
-		}
-		call, cancel := context.WithTimeout(ctx, leaseTimeout)
-		err := s.Leases.Renew(call, held)
-		cancel()
-		if err != nil && ctx.Err() == nil {
-			s.Log.Warn("leases not renewed", "count", len(held), "error", err)
+		for leases, list := range held {
+			call, cancel := context.WithTimeout(ctx, leaseTimeout)
+			err := leases.Renew(call, list)
+			cancel()
+			if err != nil && ctx.Err() == nil {
+				s.Log.Warn("leases not renewed", "count", len(list), "error", err)
+			}
 		}
 	}
 }
 
 // releaseLease gives a user's place back. If that fails it comes back by itself.
-func (s *Server) releaseLease(user uuid.UUID, conn string) {
+func (s *Server) releaseLease(leases Leases, user uuid.UUID, conn string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.life), leaseTimeout)
 	defer cancel()
-	if err := s.Leases.Release(ctx, user, conn); err != nil {
+	if err := leases.Release(ctx, user, conn); err != nil {
 		s.Log.Warn("lease not released", "conn_id", conn, "error", err)
 	}
 }

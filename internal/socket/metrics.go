@@ -17,7 +17,9 @@ type metrics struct {
 	changes     prometheus.Counter
 	dropped     prometheus.Counter
 	untold      prometheus.Counter
+	took        prometheus.Histogram
 	revocation  prometheus.Histogram
+	compression *prometheus.HistogramVec // type
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -34,10 +36,14 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		changes:     prometheus.NewCounter(counter("changes_total", "Changes given to local rooms.")),
 		dropped:     prometheus.NewCounter(counter("ephemeral_dropped_total", "Ephemeral events not sent for want of room.")),
 		untold:      prometheus.NewCounter(counter("presence_dropped_total", "Comings and goings that other nodes were not told of.")),
+		took: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Subsystem: sub, Name: "command_seconds",
+			Help: "From a command's frame to its answer.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 10}}),
 		revocation: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Subsystem: sub, Name: "revocation_seconds",
 			Help: "From a revocation to the closed socket.", Buckets: []float64{.005, .01, .025, .05, .1, .25, 1, 5}}),
+		compression: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: ns, Subsystem: sub, Name: "compression_ratio",
+			Help: "How many times smaller compressed frames are.", Buckets: []float64{1, 1.5, 2, 3, 5, 10, 30, 100}}, []string{"type"}),
 	}
-	for _, c := range []prometheus.Collector{m.connections, m.handshakes, m.closes, m.commands, m.errors, m.changes, m.dropped, m.untold, m.revocation} {
+	for _, c := range []prometheus.Collector{m.connections, m.handshakes, m.closes, m.commands, m.errors, m.changes, m.dropped, m.untold, m.took, m.revocation, m.compression} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

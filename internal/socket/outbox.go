@@ -71,7 +71,7 @@ func (o *outbox) accept(e entry) bool {
 //
 //control:name delivery
 func (m *member) deliver(b *batch) {
-	if !m.accept(b) {
+	if !m.accept(b.in(m.conn.encoding)) {
 		m.conn.tooSlow()
 	}
 }
@@ -93,6 +93,8 @@ func (m *member) accept(b *batch) bool {
 }
 
 // write writes or queues e; false: the queue is full. The caller holds o.mu.
+//
+//control:name slow-consumer
 func (o *outbox) write(e entry) bool {
 	if o.closed {
 		return true // nothing flows after the close frame
@@ -207,7 +209,28 @@ func (o *outbox) room(ctx context.Context) error {
 	}
 }
 
-// wake tells who waits in room. The caller holds o.mu.
+// flushed waits until all that was sent before has gone out, or nothing will any more.
+func (o *outbox) flushed(ctx context.Context) {
+	for {
+		o.mu.Lock()
+		if o.closed || !o.writing && len(o.queue) == 0 {
+			o.mu.Unlock()
+			return
+		}
+		if o.space == nil {
+			o.space = make(chan struct{})
+		}
+		space := o.space
+		o.mu.Unlock()
+		select {
+		case <-space:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// wake tells who waits in room or flushed. The caller holds o.mu.
 func (o *outbox) wake() {
 	if o.space != nil && (o.closed || !o.overHalf()) {
 		close(o.space)

@@ -72,6 +72,8 @@ func TestFrame_sizesOfEveryLength(t *testing.T) {
 	}
 }
 
+//control:proves close
+//control:proves delivery
 func TestOutbox_purgeDropsWhatIsNotBegunAndFinishesWhatIs(t *testing.T) {
 	w := newWorld(t)
 	c := stuck(t, w, chat.UserID{})
@@ -106,6 +108,7 @@ func TestOutbox_purgeDropsWhatIsNotBegunAndFinishesWhatIs(t *testing.T) {
 	}
 }
 
+//control:proves slow-consumer
 func TestOutbox_isBoundedInBytesAndCountAndDropsTheEphemeralFirst(t *testing.T) {
 	for name, size := range map[string]int{"bytes": 60 << 10, "count": 10} {
 		t.Run(name, func(t *testing.T) {
@@ -136,6 +139,7 @@ func TestOutbox_isBoundedInBytesAndCountAndDropsTheEphemeralFirst(t *testing.T) 
 	}
 }
 
+//control:proves slow-consumer
 func TestOutbox_roomWaitsForThePeer(t *testing.T) {
 	w := newWorld(t)
 	c := stuck(t, w, chat.UserID{})

@@ -29,6 +29,7 @@ func (o *outbox) next() bool {
 	if len(o.queue) == 0 {
 		o.queue = nil
 		o.writing = false
+		o.wake()
 		_ = o.net.SetWriteDeadline(time.Time{})
 		return false
 	}

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -210,11 +211,14 @@ func (s *fakeSessions) Touch(_ context.Context, sid uuid.UUID) (session.Session,
 	return x, nil
 }
 
-type fakeAccounts struct{ err error }
+type fakeAccounts struct {
+	err  error
+	role authz.SiteRole // of everybody; "": user
+}
 
 func (a *fakeAccounts) Actor(_ context.Context, s session.Session) (chat.Actor, error) {
 	return chat.Actor{
-		User: chat.UserID{UUID: s.User}, Session: chat.SessionID{UUID: s.SID}, Username: "ada", DisplayName: "Ada", Role: authz.User,
+		User: chat.UserID{UUID: s.User}, Session: chat.SessionID{UUID: s.SID}, Username: "ada", DisplayName: "Ada", Role: cmp.Or(a.role, authz.User),
 	}, a.err
 }
 
@@ -224,6 +228,7 @@ type fakeTickets struct {
 	err  error
 	n    int
 	used map[string]bool
+	svc  bool // they are services' tickets
 }
 
 func (f *fakeTickets) issue(l login, route string) string {
@@ -250,7 +255,7 @@ func (f *fakeTickets) Redeem(_ context.Context, raw, route, _ string) (ticket.Cl
 		return ticket.Claims{}, &ticket.Refused{Why: ticket.Reused, TokenRef: "ref"}
 	}
 	f.used[raw] = true
-	return ticket.Claims{User: uuid.MustParse(part[0]), Session: uuid.MustParse(part[1])}, nil
+	return ticket.Claims{User: uuid.MustParse(part[0]), Session: uuid.MustParse(part[1]), Service: f.svc}, nil
 }
 
 func (f *fakeTickets) spent() int { f.mu.Lock(); defer f.mu.Unlock(); return len(f.used) }
@@ -342,3 +347,28 @@ func (f *fakeFeed) present() (here, counted int) {
 }
 
 func (f *fakeFeed) Signal(_ context.Context, s chat.Signal) { f.w.server.Signal(s) }
+
+// fakeBoard is announcements in memory.
+type fakeBoard struct {
+	mu   sync.Mutex
+	list []chat.Announcement
+}
+
+func (b *fakeBoard) Announced(_ context.Context, after int64) (list []chat.Announcement, _ error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, a := range b.list {
+		if a.Seq > after {
+			list = append(list, a)
+		}
+	}
+	return list[max(0, len(list)-chat.MaxAnnouncements):], nil
+}
+
+// announce posts and rings.
+func (w *world) announce(body string) {
+	w.board.mu.Lock()
+	w.board.list = append(w.board.list, chat.Announcement{Seq: int64(len(w.board.list) + 1), Body: body, At: time.Now()})
+	w.board.mu.Unlock()
+	w.server.Announced()
+}

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/deflate"
 	"example.com/portcullis/internal/secret"
-	"example.com/portcullis/internal/wire"
 )
 
 const (
@@ -24,7 +24,9 @@ const (
 
 // offer is what the client proposed.
 type offer struct {
-	protocol string // the subprotocol to select, empty: none was asked for
+	selected bool // a subprotocol was asked for that we speak
+	encoding encoding
+	deflate  bool // permessage-deflate was offered, and this route has it
 	ticket   secret.Text
 }
 
@@ -68,9 +70,10 @@ func (h *handshake) readOffer(context.Context) *refusal {
 	}
 	for _, o := range offers {
 		raw, isTicket := strings.CutPrefix(o, ticketPrefix)
+		spoken, known := protocols[o]
 		switch {
-		case o == wire.Subprotocol:
-			h.offer.protocol = o
+		case known && !h.offer.selected && h.route.speaks(spoken): // the client lists what it likes best first
+			h.offer.selected, h.offer.encoding = true, spoken
 		case isTicket && h.route.means == byOffer:
 			if !h.offer.ticket.Empty() {
 				return &refusal{status: http.StatusUnauthorized, control: "ticket", reason: "several_tickets", level: audit.Critical}
@@ -78,9 +81,10 @@ func (h *handshake) readOffer(context.Context) *refusal {
 			h.offer.ticket = secret.NewText(raw)
 		}
 	}
-	if h.offer.protocol == "" && (len(offers) > 0 || h.route.means == byOffer) {
+	if !h.offer.selected && (len(offers) > 0 || h.route.means == byOffer) {
 		return bad // a browser that offered something and got nothing closes anyway
 	}
+	h.offer.deflate = h.route.public && deflate.Offered(h.r.Header["Sec-Websocket-Extensions"])
 	if h.route.means == byBearer {
 		scheme, raw, _ := strings.Cut(only(h.r.Header["Authorization"]), " ")
 		if strings.EqualFold(scheme, "Bearer") {

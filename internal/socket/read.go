@@ -35,6 +35,17 @@ func (c *conn) serve() {
 	if c.route.means == byFirstMessage && !c.authenticate() {
 		return
 	}
+	if c.route.door != nil {
+		if c.is(ready) {
+			c.route.door.Talk(c.life, &Line{c})
+			c.close(closeBye)
+		}
+		return
+	}
+	if c.route.public {
+		c.readOnly()
+		return
+	}
 	for c.is(ready) {
 		if err := c.readMessage(c.dispatch); err != nil {
 			c.closeFor(err)
@@ -50,7 +61,7 @@ func (c *conn) readMessage(handle func([]byte)) error {
 	if err != nil {
 		return err
 	}
-	if kind != websocket.TextMessage {
+	if kind != c.encoding.kind() {
 		return &frames.Violation{Kind: frames.Binary, Close: int(closeUnsupported)}
 	}
 	buf := buffers.Get().(*bytes.Buffer)
@@ -63,7 +74,7 @@ func (c *conn) readMessage(handle func([]byte)) error {
 	if _, err := buf.ReadFrom(r); err != nil {
 		return err
 	}
-	if !utf8.Valid(buf.Bytes()) { // RFC 6455 section 8.1; gorilla does not look
+	if kind == websocket.TextMessage && !utf8.Valid(buf.Bytes()) { // RFC 6455 section 8.1; gorilla does not look
 		return errNotUTF8
 	}
 	handle(buf.Bytes())
@@ -104,7 +115,7 @@ func (c *conn) redeem(frame []byte) string {
 	s := c.server
 	ctx, cancel := context.WithTimeout(c.life, handshakeTimeout)
 	defer cancel()
-	cmd, err := s.Codec.Decode(frame)
+	cmd, err := c.decode(frame)
 	if err != nil || cmd.Ticket.Empty() {
 		return "not_auth"
 	}

@@ -46,6 +46,8 @@ var answers = map[int]struct{ code, message string }{
 // refuse answers with the one generic body, tells the event stream the reason, and
 // ends the HTTP connection: after a failed upgrade a proxy and we could disagree
 // about what the following bytes are (request smuggling).
+//
+//control:name proxies
 func (s *Server) refuse(h *handshake, no *refusal) {
 	s.recordRefusal(h, no)
 	s.metrics.handshakes.WithLabelValues(h.route.name, no.control).Inc()
@@ -61,7 +63,9 @@ func (s *Server) refuse(h *handshake, no *refusal) {
 	case http.StatusMethodNotAllowed:
 		header.Set("Allow", http.MethodGet)
 	case http.StatusUpgradeRequired:
-		header.Set("Connection", "upgrade, close") // RFC 9110 section 15.5.22 wants both
+		// RFC 9110 section 15.5.22 wants both. On two lines: net/http reads only the first,
+		// and leaves the connection open after "upgrade, close" in one.
+		header["Connection"] = []string{"close", "upgrade"}
 		header.Set("Upgrade", "websocket")
 		header.Set("Sec-WebSocket-Version", "13")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:

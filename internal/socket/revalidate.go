@@ -63,7 +63,7 @@ func (c *conn) ring() {
 	ended := !c.session.EndsAt.After(s.Now())
 	c.mu.Unlock()
 	if ended {
-		c.expire(audit.SessionExpired, "absolute_end")
+		c.expire("revalidation", audit.SessionExpired, "absolute_end")
 		return
 	}
 	select {
@@ -131,7 +131,10 @@ func (c *conn) lookAgain(ctx context.Context) bool {
 }
 
 // touch stores, once in a while, that the user did something, which moves the
-// session's idle end; false: the session has ended.
+// session's idle end; false: the session has ended. Only commands that a person gives
+// get here: pongs and what a page sends by itself move nothing (dispatch.go).
+//
+//control:name idle
 func (c *conn) touch(ctx context.Context) bool {
 	s := c.server
 	now := s.Now()
@@ -158,13 +161,23 @@ func (c *conn) touch(ctx context.Context) bool {
 	return true
 }
 
-// keep takes over what was read of the session.
+// keep renews the lease by which the connection is open: what was read of the session,
+// by a revalidation or because its user did something. A lease is no token of the
+// client's. It cannot be handed in on an open socket, where `auth` is out of place, and
+// it changes nothing but the idle end: another user or session ends the connection
+// instead of changing whom it acts for, and the absolute end that the connection began
+// with stays, whatever the store says later.
+//
+//control:name lease-refresh
 func (c *conn) keep(live session.Session) {
-	if live.User != c.actor.User.UUID || live.SID == uuid.Nil {
+	if live.User != c.actor.User.UUID || live.SID != c.actor.Session.UUID || live.SID == uuid.Nil {
 		c.lost(session.ErrNone)
 		return
 	}
 	c.mu.Lock()
+	if live.EndsAt.After(c.session.EndsAt) {
+		live.EndsAt = c.session.EndsAt
+	}
 	c.session = live
 	c.mu.Unlock()
 	c.arm()
@@ -178,16 +191,16 @@ func (c *conn) lost(err error) {
 	c.mu.Unlock()
 	switch {
 	case !errors.Is(err, session.ErrNone):
-		c.failClosed("session_store", err)
+		c.failClosed("revalidation", "session_store", err)
 	case idle:
-		c.expire(audit.IdleTimeout, "idle_end")
+		c.expire("idle", audit.IdleTimeout, "idle_end")
 	case c.close(closeRevoked):
 		s.record(c, audit.RevokedClose, audit.Info, "revalidation", "session_gone")
 	}
 }
 
-func (c *conn) expire(name audit.Name, reason string) {
+func (c *conn) expire(control string, name audit.Name, reason string) {
 	if c.close(closeExpired) {
-		c.server.record(c, name, audit.Info, "revalidation", reason)
+		c.server.record(c, name, audit.Info, control, reason)
 	}
 }

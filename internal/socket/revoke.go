@@ -21,8 +21,12 @@ const (
 //
 //control:name revocation
 func (s *Server) Revoke(r chat.Revocation) {
-	if r.Room != (chat.RoomID{}) {
+	switch {
+	case r.Room != (chat.RoomID{}):
 		s.recheckMember(r)
+		return
+	case r.Tunnel != "":
+		s.recheckDoors(r)
 		return
 	}
 	conns := s.hub.ofSession(r.Session)
@@ -30,15 +34,19 @@ func (s *Server) Revoke(r chat.Revocation) {
 		conns = s.hub.ofUser(r.User)
 	}
 	for _, c := range conns {
-		if !c.close(closeRevoked) {
-			continue
-		}
-		took := s.Now().Sub(r.At)
-		s.metrics.revocation.Observe(took.Seconds())
-		s.record(c, audit.RevokedClose, audit.Info, "revocation", r.Reason, func(e *audit.Event) {
-			e.CloseCode, e.Took = int(closeRevoked), took
-		})
+		s.closeRevoked(c, r)
 	}
+}
+
+func (s *Server) closeRevoked(c *conn, r chat.Revocation) {
+	if !c.close(closeRevoked) {
+		return
+	}
+	took := s.Now().Sub(r.At)
+	s.metrics.revocation.Observe(took.Seconds())
+	s.record(c, audit.RevokedClose, audit.Info, "revocation", r.Reason, func(e *audit.Event) {
+		e.CloseCode, e.Took = int(closeRevoked), took
+	})
 }
 
 // recheckMember reads one user's standing in one room again, on a goroutine of its
@@ -63,7 +71,7 @@ func (s *Server) recheckMember(r chat.Revocation) {
 		err := s.inTurn(ctx, func() error { return s.refresh(ctx, room, r.User, r.Reason) })
 		if err != nil {
 			for _, m := range members {
-				m.conn.failClosed("standing", err)
+				m.conn.failClosed("delivery", "standing", err)
 			}
 		}
 	}()
@@ -127,17 +135,17 @@ func (s *Server) refresh(ctx context.Context, room *room, user chat.UserID, reas
 // elsewhere that it can no longer say who was revoked.
 func (s *Server) Blind() {
 	for _, c := range s.hub.everyone() {
-		c.failClosed("fanout", nil)
+		c.failClosed("fanout", "fanout", nil)
 	}
 }
 
-// failClosed ends a connection because a part that decides is not available.
-func (c *conn) failClosed(part string, err error) {
+// failClosed ends a connection because a part that control needs is not available.
+func (c *conn) failClosed(control, part string, err error) {
 	if !c.close(closeTryLater) {
 		return
 	}
 	if err != nil {
 		c.server.Log.Error("closed for want of an answer", "conn_id", c.id, "part", part, "error", err)
 	}
-	c.server.record(c, audit.FailClosed, audit.Critical, "fail-closed", part)
+	c.server.record(c, audit.FailClosed, audit.Critical, control, part)
 }

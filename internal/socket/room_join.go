@@ -118,7 +118,7 @@ func (m *member) replay(ctx context.Context, changes []chat.Change, seen int64) 
 	var buf, payload []byte
 	for i, ch := range changes {
 		payload = wire.Change(payload[:0], ch)
-		buf = appendFrame(buf, opText, payload)
+		buf = m.conn.encoding.append(buf, payload)
 		seen = ch.Seq
 		if len(buf) < passBytes/2 && i < len(changes)-1 {
 			continue

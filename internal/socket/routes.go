@@ -8,8 +8,10 @@ import (
 // route is what differs between the ways in. Everything else, and above all the
 // order of the checks, is the same function for all of them.
 type route struct {
-	name  string // as in the ticket's audience
-	means means
+	name   string // as in the ticket's audience
+	means  means
+	public bool  // announcements only: nothing of rooms, and no commands
+	door   *Door // what has the connection instead of the chat; nil: the chat
 }
 
 // means is how a client proves who it is.
@@ -35,16 +37,18 @@ const (
 )
 
 // WS is the socket of the browser: GET /ws.
-func (s *Server) WS() http.Handler { return s.handler(route{"/ws", byOffer}) }
+func (s *Server) WS() http.Handler { return s.handler(route{name: "/ws", means: byOffer}) }
 
 // Auth is the same socket for clients that cannot offer a subprotocol: GET /ws/auth.
 // The first frame must be auth, within 5 s, and there is one attempt.
 //
 //control:name first-message
-func (s *Server) Auth() http.Handler { return s.handler(route{"/ws/auth", byFirstMessage}) }
+func (s *Server) Auth() http.Handler {
+	return s.handler(route{name: "/ws/auth", means: byFirstMessage})
+}
 
 // CLI is the socket of programs: GET /ws/cli with "Authorization: Bearer <ticket>".
-func (s *Server) CLI() http.Handler { return s.handler(route{"/ws/cli", byBearer}) }
+func (s *Server) CLI() http.Handler { return s.handler(route{name: "/ws/cli", means: byBearer}) }
 
 func (s *Server) handler(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.accept(w, r, rt) })

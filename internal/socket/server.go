@@ -112,23 +112,24 @@ type Numbers struct {
 
 // Options are the parts of a Server. All are required.
 type Options struct {
-	Chat       Chat
-	Codec      *wire.Codec
-	Sessions   Sessions
-	Accounts   Accounts
-	Tickets    Tickets
-	Host       Checker
-	Origin     Origins
-	ClientIP   Addresses
-	Limits     ratelimit.Source
-	Gate       Gate
-	Leases     Leases
-	Feed       Feed
-	Audit      audit.Recorder
-	Log        *slog.Logger
-	Registerer prometheus.Registerer
-	Config     Numbers
-	Now        func() time.Time // wall clock, for sessions and buckets
+	Chat          Chat
+	Codec         *wire.Codec
+	Sessions      Sessions
+	Accounts      Accounts
+	Tickets       Tickets
+	Host          Checker
+	Origin        Origins
+	ClientIP      Addresses
+	Limits        ratelimit.Source
+	Gate          Gate
+	Leases        Leases
+	Feed          Feed
+	Announcements Announcements
+	Audit         audit.Recorder
+	Log           *slog.Logger
+	Registerer    prometheus.Registerer
+	Config        Numbers
+	Now           func() time.Time // wall clock, for sessions and buckets
 }
 
 func (o Options) check() error {
@@ -140,7 +141,7 @@ func (o Options) check() error {
 		{"Chat", o.Chat != nil}, {"Codec", o.Codec != nil}, {"Sessions", o.Sessions != nil},
 		{"Accounts", o.Accounts != nil}, {"Tickets", o.Tickets != nil}, {"Host", o.Host != nil},
 		{"Origin", o.Origin != nil}, {"ClientIP", o.ClientIP != nil}, {"Limits", o.Limits != nil},
-		{"Gate", o.Gate != nil}, {"Leases", o.Leases != nil}, {"Feed", o.Feed != nil},
+		{"Announcements", o.Announcements != nil}, {"Gate", o.Gate != nil}, {"Leases", o.Leases != nil}, {"Feed", o.Feed != nil},
 		{"Audit", o.Audit != nil}, {"Log", o.Log != nil}, {"Registerer", o.Registerer != nil},
 		{"Now", o.Now != nil},
 		{"Config.MessagesPerMinute", o.Config.MessagesPerMinute > 0},
@@ -163,6 +164,7 @@ type Server struct {
 	Options
 	hub      *hub
 	tidings  *tidings
+	board    *board
 	wheel    *wheel
 	metrics  *metrics
 	upgrader websocket.Upgrader
@@ -203,6 +205,9 @@ func New(o Options) (*Server, error) {
 	s.upgrader = s.newUpgrader()
 	s.life, s.end = context.WithCancel(context.Background())
 	s.tidings = newTidings(s)
+	if s.board, err = newBoard(s); err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
 	return s, nil
 }
 
@@ -226,6 +231,7 @@ func frameLimits(n Numbers) frames.Limits {
 func (s *Server) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.ping(ctx) })
+	wg.Go(func() { s.board.watch(ctx) })
 	wg.Go(func() { s.renewLeases(ctx) })
 	for range revalidators {
 		wg.Go(func() { s.revalidate(ctx) })

@@ -19,6 +19,8 @@ const (
 // Shutdown refuses handshakes, tells every client, closes every socket with 1012,
 // spread at random over a short time, and waits until nothing of the server runs.
 // When ctx ends first, what is left is cut off and the error is that of ctx.
+//
+//control:name drain
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
@@ -28,7 +30,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	notice := appendFrame(nil, opText, wire.Notice(nil, noticeSlug))
 	conns := s.hub.everyone()
 	for _, c := range conns {
-		if c.is(ready) {
+		if c.is(ready) && c.route.door == nil {
 			c.put(entry{b: notice})
 		}
 	}

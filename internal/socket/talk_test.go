@@ -18,6 +18,8 @@ import (
 	"example.com/portcullis/internal/wire"
 )
 
+//control:proves close
+//control:proves drain
 func TestTalk_aMessageReachesEveryMemberAndIsAcknowledged(t *testing.T) {
 	for name, options := range map[string][]worldOption{"pipe": nil, "tcp": {overTCP}} {
 		t.Run(name, func(t *testing.T) {
@@ -75,6 +77,7 @@ func TestTalk_joinGivesWhatWasMissedThenTheAck(t *testing.T) {
 	}
 }
 
+//control:proves replay
 func TestTalk_theSameCommandTwiceIsOneMessage(t *testing.T) {
 	w := newWorld(t, overTCP)
 	room := w.chat.room()
@@ -107,6 +110,8 @@ func TestTalk_theSameCommandTwiceIsOneMessage(t *testing.T) {
 	w.events.has(t, audit.ReplayRejected, "client_id")
 }
 
+//control:proves dispatch
+//control:proves errors
 func TestTalk_errorsOfTheCoreHaveOneWordEach(t *testing.T) {
 	for _, test := range []struct {
 		err  error
@@ -137,6 +142,8 @@ func TestTalk_errorsOfTheCoreHaveOneWordEach(t *testing.T) {
 	}
 }
 
+//control:proves close
+//control:proves dispatch
 func TestTalk_aPanicEndsOneConnectionOnly(t *testing.T) {
 	w := newWorld(t, overTCP)
 	room := w.chat.room()
@@ -162,6 +169,10 @@ func TestTalk_aPanicEndsOneConnectionOnly(t *testing.T) {
 	}
 }
 
+//control:proves close
+//control:proves dispatch
+//control:proves first-message
+//control:proves frames
 func TestTalk_framesThatAreNotCommands(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -199,6 +210,7 @@ func TestTalk_framesThatAreNotCommands(t *testing.T) {
 	}
 }
 
+//control:proves dispatch
 func TestTalk_tooManyInvalidFramesEndIt(t *testing.T) {
 	w := newWorld(t, overTCP)
 	c := w.login().connect()
@@ -212,6 +224,7 @@ func TestTalk_tooManyInvalidFramesEndIt(t *testing.T) {
 	}
 }
 
+//control:proves dispatch
 func TestTalk_roomsPerConnectionAreBounded(t *testing.T) {
 	w := newWorld(t, overTCP, withNumbers(func(n *Numbers) { n.MessageBurst, n.MessagesPerMinute = 1000, 6000 }))
 	c := w.login().connect()
@@ -223,6 +236,7 @@ func TestTalk_roomsPerConnectionAreBounded(t *testing.T) {
 	}
 }
 
+//control:proves close
 func TestTalk_thePeersCloseIsAnsweredWithItsCode(t *testing.T) {
 	w := newWorld(t, overTCP)
 	c := w.login().connect()

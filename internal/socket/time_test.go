@@ -32,6 +32,7 @@ func endsAfter(t *testing.T, end *watcher, start time.Time, least, most time.Dur
 	}
 }
 
+//control:proves heartbeat
 func TestHeartbeat_aPeerThatDoesNotAnswerIsClosed(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		start := time.Now()
@@ -41,6 +42,7 @@ func TestHeartbeat_aPeerThatDoesNotAnswerIsClosed(t *testing.T) {
 	})
 }
 
+//control:proves heartbeat
 func TestHeartbeat_forgedPongsDoNotExtend(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *world, c *client) {
 		start := time.Now()
@@ -54,6 +56,7 @@ func TestHeartbeat_forgedPongsDoNotExtend(t *testing.T) {
 	})
 }
 
+//control:proves heartbeat
 func TestHeartbeat_aPongCountsOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *world, c *client) {
 		start := time.Now()
@@ -70,6 +73,8 @@ func TestHeartbeat_aPongCountsOnce(t *testing.T) {
 	})
 }
 
+//control:proves revalidation
+//control:proves idle
 func TestSession_anHonestIdleClientLivesUntilTheIdleEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		start := time.Now()
@@ -78,6 +83,8 @@ func TestSession_anHonestIdleClientLivesUntilTheIdleEnd(t *testing.T) {
 	})
 }
 
+//control:proves revalidation
+//control:proves idle
 func TestSession_activityMovesTheIdleEndButNeverTheAbsoluteEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		start := time.Now()
@@ -93,6 +100,9 @@ func TestSession_activityMovesTheIdleEndButNeverTheAbsoluteEnd(t *testing.T) {
 	})
 }
 
+//control:proves dispatch
+//control:proves revalidation
+//control:proves idle
 func TestSession_whatAPageDoesByItselfIsNoActivity(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		start := time.Now()
@@ -107,6 +117,8 @@ func TestSession_whatAPageDoesByItselfIsNoActivity(t *testing.T) {
 	})
 }
 
+//control:proves revalidation
+//control:proves idle
 func TestSession_activityElsewhereKeepsTheSocket(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		start := time.Now()
@@ -119,6 +131,7 @@ func TestSession_activityElsewhereKeepsTheSocket(t *testing.T) {
 	})
 }
 
+//control:proves revalidation
 func TestRevalidation_findsARevocationThatNobodyTold(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		start := time.Now()
@@ -128,6 +141,7 @@ func TestRevalidation_findsARevocationThatNobodyTold(t *testing.T) {
 	})
 }
 
+//control:proves revalidation
 func TestRevalidation_aStoreThatCannotAnswerEndsTheSocket(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		start := time.Now()
@@ -137,6 +151,7 @@ func TestRevalidation_aStoreThatCannotAnswerEndsTheSocket(t *testing.T) {
 	})
 }
 
+//control:proves frames
 func TestRead_aMessageThatIsNotFinishedIsCutOffWhateverThePongsSay(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		start := time.Now()
@@ -154,6 +169,7 @@ func TestRead_aMessageThatIsNotFinishedIsCutOffWhateverThePongsSay(t *testing.T)
 	})
 }
 
+//control:proves first-message
 func TestAuth_nothingWithinFiveSecondsEndsIt(t *testing.T) {
 	codec()
 	synctest.Test(t, func(t *testing.T) {
@@ -168,6 +184,7 @@ func TestAuth_nothingWithinFiveSecondsEndsIt(t *testing.T) {
 	})
 }
 
+//control:proves revocation
 func TestRevoke_endsEverySocketOfTheSessionAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		l := c.login
@@ -194,6 +211,7 @@ func TestRevoke_endsEverySocketOfTheSessionAtOnce(t *testing.T) {
 	})
 }
 
+//control:proves ratelimit
 func TestRateLimit_isToldOnceASecondAndThenCloses(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		room := w.chat.room()
@@ -224,6 +242,7 @@ func TestRateLimit_isToldOnceASecondAndThenCloses(t *testing.T) {
 	})
 }
 
+//control:proves revocation
 func TestBlind_closesEverybody(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world, c *client) {
 		end := watch(c)

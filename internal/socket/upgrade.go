@@ -10,7 +10,6 @@ import (
 	"github.com/gorilla/websocket"
 
 	"example.com/portcullis/internal/guard/frames"
-	"example.com/portcullis/internal/wire"
 )
 
 const (
@@ -39,12 +38,22 @@ func (s *Server) newUpgrader() websocket.Upgrader {
 func (h *handshake) upgrade() (*conn, *refusal) {
 	s := h.s
 	header := http.Header{}
-	if h.offer.protocol != "" {
-		header.Set("Sec-WebSocket-Protocol", wire.Subprotocol) // ours, never the client's bytes
+	if h.offer.selected {
+		header.Set("Sec-WebSocket-Protocol", h.offer.encoding.name())
 	}
-	guarded, frameConn := frames.Hijack(h.w, s.frames, readBuffer)
+	limits := s.frames
+	if h.route.door != nil {
+		limits = h.route.door.Frames
+	}
+	limits.AllowBinary = h.offer.encoding != inJSON
+	limits.AllowCompressed = h.offer.deflate
+	guarded, frameConn := frames.Hijack(h.w, limits, readBuffer)
 	sealer := &sealer{ResponseWriter: guarded}
-	ws, err := s.upgrader.Upgrade(sealer, h.r, header)
+	r, upgrader := h.r, &s.upgrader
+	if h.offer.deflate {
+		r, upgrader = h.compressed()
+	}
+	ws, err := upgrader.Upgrade(sealer, r, header)
 	if err != nil {
 		no := &refusal{control: "frames", reason: "upgrade", err: err}
 		if fc := frameConn(); fc == nil {

@@ -59,11 +59,13 @@ type world struct {
 	host     *fakeHost
 	accounts *fakeAccounts
 	feed     *fakeFeed
+	board    *fakeBoard
 	events   *recorder
 	http     *http.Server
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	accepted func(net.Conn) // called with each connection of the server's side
 	stop     func()
+	patience time.Duration // how long a client waits for a frame: a test must fail, not hang
 
 	mu      sync.Mutex
 	clients []*client
@@ -75,8 +77,8 @@ func withNumbers(change func(*Numbers)) worldOption {
 	return func(_ *world, n *Numbers) { change(n) }
 }
 
-// overTCP uses real loopback sockets instead of pipes.
-func overTCP(w *world, _ *Numbers) { w.dial = (&net.Dialer{}).DialContext }
+// overTCP uses real loopback sockets instead of pipes, and with them the real clock.
+func overTCP(w *world, _ *Numbers) { w.dial, w.patience = (&net.Dialer{}).DialContext, testWait }
 
 func newWorld(t testing.TB, options ...worldOption) *world {
 	t.Helper()
@@ -88,12 +90,13 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 		t: t, sessions: &fakeSessions{live: map[uuid.UUID]session.Session{}}, tickets: &fakeTickets{used: map[string]bool{}},
 		limits: &fakeLimits{}, leases: &fakeLeases{held: map[string]uuid.UUID{}}, gate: &countingGate{Gate: admission.NewGate(10000)},
 		ip: &fakeIP{}, host: &fakeHost{}, accounts: &fakeAccounts{}, events: &recorder{},
+		patience: 24 * time.Hour, // of the bubble's clock, beyond every session
 	}
 	for _, o := range options {
 		o(w, &numbers)
 	}
 	w.feed = &fakeFeed{w: w, following: map[chat.RoomID]int{}, here: map[place]bool{}, counted: map[place]bool{}}
-	w.chat = newFakeChat(w)
+	w.chat, w.board = newFakeChat(w), &fakeBoard{}
 	w.sessions.idle = numbers.SessionIdle
 	origins, err := origin.New(testOrigin)
 	if err != nil {
@@ -101,7 +104,7 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	}
 	w.server, err = New(Options{
 		Chat: w.chat, Codec: codec(), Sessions: w.sessions, Accounts: w.accounts, Tickets: w.tickets, Host: w.host,
-		Origin: origins, ClientIP: w.ip, Limits: w.limits, Gate: w.gate, Leases: w.leases, Feed: w.feed, Audit: w.events,
+		Origin: origins, ClientIP: w.ip, Limits: w.limits, Gate: w.gate, Leases: w.leases, Feed: w.feed, Announcements: w.board, Audit: w.events,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registerer: prometheus.NewRegistry(), Config: numbers, Now: time.Now,
 	})
 	if err != nil {
@@ -111,6 +114,7 @@ func newWorld(t testing.TB, options ...worldOption) *world {
 	mux.Handle("/ws", w.server.WS())
 	mux.Handle("/ws/auth", w.server.Auth())
 	mux.Handle("/ws/cli", w.server.CLI())
+	mux.Handle("/ws/public", w.server.Public())
 	w.http = &http.Server{ConnState: func(nc net.Conn, s http.ConnState) {
 		if s == http.StateNew && w.accepted != nil {
 			w.accepted(nc)
@@ -213,7 +217,7 @@ func (l login) request(path string) request {
 	}
 	h.Set("Origin", testOrigin)
 	h.Set("Cookie", session.CookieName+"="+l.sid.String())
-	if path == "/ws" {
+	if path == "/ws" || path == "/ws/public" {
 		r.protocols = append(r.protocols, "ticket."+l.w.tickets.issue(l, path))
 	}
 	return r
@@ -226,7 +230,7 @@ func (w *world) try(r request) (*client, *http.Response, error) {
 	if err != nil {
 		return nil, resp, err
 	}
-	c := &client{t: w.t, ws: ws}
+	c := &client{t: w.t, ws: ws, patience: w.patience}
 	w.mu.Lock()
 	w.clients = append(w.clients, c)
 	w.mu.Unlock()
@@ -253,6 +257,8 @@ type client struct {
 	ws    *websocket.Conn
 	login login
 	word  string // reason of the close frame
+
+	patience time.Duration
 }
 
 // frame is any server frame.
@@ -276,7 +282,7 @@ type frame struct {
 
 // tryRead reads the next frame, or the error with which the socket ended.
 func (c *client) tryRead() (frame, error) {
-	_ = c.ws.SetReadDeadline(time.Now().Add(24 * time.Hour))
+	_ = c.ws.SetReadDeadline(time.Now().Add(c.patience))
 	var f frame
 	_, b, err := c.ws.ReadMessage()
 	if err == nil {

@@ -18,12 +18,23 @@ type Command struct {
 	Room     chat.RoomID
 	Message  chat.MessageID
 	Body     string
-	ReplyTo  chat.MessageID // zero: none
+	ReplyTo  chat.MessageID                 // zero: none
+	Uploads  [chat.MaxUploads]chat.UploadID // zero: none; an array, so that commands can be compared
 	AfterSeq int64
 	Resume   bool  // room.join: after_seq was given, so changes after it are asked for
 	Seq      int64 // read.mark
 	Emoji    string
 	Ticket   secret.Text
+}
+
+// Files are the uploads that the command names.
+func (c Command) Files() (ids []chat.UploadID) {
+	for _, id := range c.Uploads {
+		if id != (chat.UploadID{}) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 var bom = []byte("\uFEFF")
@@ -46,6 +57,12 @@ func (c *Codec) Decode(frame []byte) (Command, error) {
 	if failed != nil {
 		return Command{}, failed
 	}
+	return c.command(root, fault)
+}
+
+// command is the gate behind both encodings: the tree of a frame, and the rule that
+// reading it has noted as broken, become a Command or a refusal.
+func (c *Codec) command(root any, fault string) (Command, error) {
 	envelope, ok := root.(map[string]any)
 	if !ok {
 		return Command{}, &Error{Code: BadSchema, Detail: "type /"}
@@ -94,6 +111,14 @@ func (c *Command) fill(data map[string]any) string {
 	if s, ok := data["reply_to"].(string); ok {
 		if c.ReplyTo, err = chat.ParseMessageID(s); err != nil {
 			return "uuid /data/reply_to"
+		}
+	}
+	if list, ok := data["upload_ids"].([]any); ok {
+		for i, item := range list {
+			s, _ := item.(string)
+			if c.Uploads[i], err = chat.ParseUploadID(s); err != nil {
+				return "uuid /data/upload_ids"
+			}
 		}
 	}
 	if s, ok := data["body"].(string); ok {

@@ -14,6 +14,7 @@ import (
 
 func mustID(s string) uuid.UUID { return uuid.MustParse(s) }
 
+//control:proves schema
 func TestDecode_readsEveryCommand(t *testing.T) {
 	codec := newCodec(t)
 	in := func(c Command) Command {
@@ -64,6 +65,7 @@ func TestDecode_readsEveryCommand(t *testing.T) {
 	}
 }
 
+//control:proves schema
 func TestDecode_acceptsEscapesAndSpace(t *testing.T) {
 	codec := newCodec(t)
 	for name, frame := range map[string]string{
@@ -104,6 +106,7 @@ func TestDecode_returnsIdOfRefusedCommand(t *testing.T) {
 	}
 }
 
+//control:proves schema
 func TestDecode_sameFrameSameAnswer(t *testing.T) {
 	codec := newCodec(t)
 	// Many rules broken at once: the validator meets them in random order.
@@ -117,6 +120,7 @@ func TestDecode_sameFrameSameAnswer(t *testing.T) {
 	}
 }
 
+//control:proves schema
 func TestDecode_refusesDeepFrameWithoutAllocating(t *testing.T) {
 	bomb := []byte(strings.Repeat("[", MaxFrame))
 	if n := testing.AllocsPerRun(100, func() {
@@ -128,6 +132,7 @@ func TestDecode_refusesDeepFrameWithoutAllocating(t *testing.T) {
 	}
 }
 
+//control:proves schema
 func FuzzDecode(f *testing.F) {
 	codec := newCodec(f)
 	for _, h := range hostile() {

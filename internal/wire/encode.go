@@ -24,6 +24,7 @@ type HelloData struct {
 	SessionEndsAt time.Time // the earlier of the idle and the absolute end
 	User          chat.Person
 	Role          authz.SiteRole
+	Protocol      string // the subprotocol that is spoken
 	Limits        Limits
 	PingEvery     time.Duration
 }
@@ -57,7 +58,9 @@ func Hello(dst []byte, h HelloData) []byte {
 	dst = person(dst, h.User)
 	dst = append(dst[:len(dst)-1], `,"role":`...) // reopen the person's object
 	dst = text(dst, string(h.Role))
-	dst = append(dst, `},"protocol":"`+Subprotocol+`","limits":{"message_bytes":`...)
+	dst = append(dst, `},"protocol":`...)
+	dst = text(dst, h.Protocol)
+	dst = append(dst, `,"limits":{"message_bytes":`...)
 	dst = number(dst, MaxFrame)
 	dst = append(dst, `,"message_characters":`...)
 	dst = number(dst, chat.MaxBody)

@@ -146,7 +146,7 @@ func TestFrames_holdToTheirSchemas(t *testing.T) {
 		checkEvent(t, codec, "error", ErrorFrame(nil, "", code, retry))
 		checkEvent(t, codec, "hello", Hello(nil, HelloData{
 			ConnID: "c-" + rapid.String().Draw(t, "conn"), ServerTime: times().Draw(t, "now"), SessionEndsAt: times().Draw(t, "end"), User: persons().Draw(t, "user"),
-			Role: authz.User, Limits: Limits{MessagesPerMinute: 100, Burst: 20, RoomsPerConnection: 100}, PingEvery: 25 * time.Second,
+			Role: authz.User, Protocol: rapid.SampledFrom([]string{Subprotocol, SubprotocolPack}).Draw(t, "protocol"), Limits: Limits{MessagesPerMinute: 100, Burst: 20, RoomsPerConnection: 100}, PingEvery: 25 * time.Second,
 		}))
 	})
 }

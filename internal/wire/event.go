@@ -25,11 +25,11 @@ func Change(dst []byte, c chat.Change) []byte {
 }
 
 // Message encodes a message as it appears in events and in pages of history. Of a
-// deleted one neither body nor reactions leave the server, whatever m holds.
+// deleted one neither body nor reactions nor files leave the server, whatever m holds.
 func Message(dst []byte, m chat.Message) []byte {
 	deleted := !m.DeletedAt.IsZero()
 	if deleted {
-		m.Body, m.Reactions = "", nil
+		m.Body, m.Reactions, m.Uploads = "", nil, nil
 	}
 	dst = append(slices.Grow(dst, messageSize(m)), `{"id":`...)
 	dst = id(dst, m.ID.UUID)
@@ -53,6 +53,10 @@ func Message(dst []byte, m chat.Message) []byte {
 		dst = append(dst, `,"reactions":`...)
 		dst = reactions(dst, m.Reactions)
 	}
+	if len(m.Uploads) > 0 {
+		dst = append(dst, `,"uploads":`...)
+		dst = uploads(dst, m.Uploads)
+	}
 	return append(dst, '}')
 }
 
@@ -62,7 +66,33 @@ func messageSize(m chat.Message) int {
 	for _, r := range m.Reactions {
 		n += 64 + 40*len(r.Users)
 	}
-	return n
+	return n + 320*len(m.Uploads)
+}
+
+// uploads appends what a client shows of files; their bytes are fetched by id.
+func uploads(dst []byte, all []chat.Upload) []byte {
+	dst = append(dst, '[')
+	for i, u := range all {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"id":`...)
+		dst = id(dst, u.ID.UUID)
+		dst = append(dst, `,"name":`...)
+		dst = text(dst, u.Name)
+		dst = append(dst, `,"mime":`...)
+		dst = text(dst, u.Mime)
+		dst = append(dst, `,"size":`...)
+		dst = number(dst, u.Size)
+		if u.Width > 0 {
+			dst = append(dst, `,"width":`...)
+			dst = number(dst, int64(u.Width))
+			dst = append(dst, `,"height":`...)
+			dst = number(dst, int64(u.Height))
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
 }
 
 func reactions(dst []byte, all []chat.Reaction) []byte {
@@ -83,6 +113,17 @@ func reactions(dst []byte, all []chat.Reaction) []byte {
 		dst = append(dst, `]}`...)
 	}
 	return append(dst, ']')
+}
+
+// Announcement encodes a word of the operator, for the public socket.
+func Announcement(dst []byte, a chat.Announcement) []byte {
+	dst = append(slices.Grow(dst, 160+len(a.Body)), `{"v":1,"type":"announcement","seq":`...)
+	dst = number(dst, a.Seq)
+	dst = append(dst, `,"data":{"body":`...)
+	dst = text(dst, a.Body)
+	dst = append(dst, `,"created_at":`...)
+	dst = stamp(dst, a.At)
+	return append(dst, `}}`...)
 }
 
 func optionalStamp(dst []byte, key string, t time.Time) []byte {

@@ -294,6 +294,8 @@ func bodies() []attempt {
 	return all
 }
 
+//control:proves schema
+//control:proves room-names
 func TestDecode_refusesHostileFrames(t *testing.T) {
 	codec := newCodec(t)
 	corpus := hostile()

@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
+//control:proves schema
 func TestCompilePattern_agreesWithRE2(t *testing.T) {
 	for _, source := range []string{
 		"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$",

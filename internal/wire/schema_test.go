@@ -67,6 +67,7 @@ func checkEvent(t interface{ Fatalf(string, ...any) }, c *Codec, typ Type, frame
 	}
 }
 
+//control:proves schema
 func TestSchemas_haveExamplesThatHold(t *testing.T) {
 	codec := newCodec(t)
 	for _, typ := range Types() {
@@ -102,6 +103,8 @@ func TestSchemas_listEveryErrorCode(t *testing.T) {
 }
 
 // Every object of every schema is closed: a key that nobody described is refused.
+//
+//control:proves schema
 func TestSchemas_closeEveryObject(t *testing.T) {
 	names, err := fs.Glob(os.DirFS(folder), "*"+schemaSuffix)
 	if err != nil || len(names) == 0 {
@@ -137,6 +140,7 @@ func TestSchemas_closeEveryObject(t *testing.T) {
 	}
 }
 
+//control:proves schema
 func TestNewCodec_refusesIncompleteOrLeakyFolders(t *testing.T) {
 	load := func() fstest.MapFS {
 		m := fstest.MapFS{}

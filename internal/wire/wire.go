@@ -1,4 +1,4 @@
-// Package wire is the protocol: frames of text ⇄ commands and events.
+// Package wire is the protocol: frames ⇄ commands and events, in JSON or MessagePack.
 //
 // Threat: a frame that two readers understand differently (CWE-436). Duplicate
 // keys, "Type" beside "type", bytes after the value, half a surrogate pair, 1e400:
@@ -22,11 +22,10 @@
 //  6. ids parsed, blank bodies refused: a Command, typed and flat
 //
 // The tree of step 3 is the only parse: what the schema saw is what Command holds.
+// MessagePack frames (DecodePack) have their own steps 1 to 3 and then the same rest.
 //
-// Bodies keep their code points as sent (no NFC: a client must find the bytes it
-// sent), may be any script in either direction, and may join emoji with U+200D;
-// control characters and bidi overrides and isolates are refused. Look-alike
-// characters are not: rendering as text is the browser's part.
+// Of the Unicode of a body the schema refuses control characters, bidi overrides and
+// isolates; the form it is brought to and all finer rules are the package text's.
 //
 // Not covered: what a command may do (authz), how often (ratelimit), and the
 // frames of WebSocket itself (frames).
@@ -40,6 +39,8 @@ import (
 const (
 	// Subprotocol is what client and server agree on in the handshake.
 	Subprotocol = "portcullis.v1.json"
+	// SubprotocolPack is the other encoding of the same protocol; see DecodePack.
+	SubprotocolPack = "portcullis.v1.msgpack"
 	// MaxFrame is the largest frame of a client in bytes: four times the longest body,
 	// and what clients and proxies commonly allow. A message with very many reactions
 	// makes a larger event.
@@ -80,7 +81,7 @@ func Events() []Type {
 	return []Type{
 		"hello", "ack", "error", "message.new", "message.edited", "message.deleted",
 		"reaction.changed", "member.changed", "room.changed", "room.removed",
-		"presence.changed", "typing", "read.marked", "resync", "notice",
+		"presence.changed", "typing", "read.marked", "resync", "notice", "announcement",
 	}
 }
 

@@ -49,6 +49,9 @@ func encode(t testing.TB, c Command) []byte {
 		}
 	case MessageSend:
 		data["body"] = c.Body
+		if ids := c.Files(); len(ids) > 0 {
+			data["upload_ids"] = ids
+		}
 		if c.ReplyTo != (chat.MessageID{}) {
 			data["reply_to"] = c.ReplyTo.String()
 		}
