@@ -25,7 +25,15 @@ type (
 	form struct {
 		Username, DisplayName, Next, Error string
 		Demo                               []string
+		Passkeys                           bool
 	}
+	sessions struct {
+		Sessions []sessionView
+		Limit    int
+		Passkeys []passkey
+		Offer    bool
+	}
+	passkey     struct{ ID, Name, Created, LastUsed string }
 	chat        struct{ RoomID, SocketURL string }
 	sessionView struct {
 		SID, Created, LastSeen, IP, UserAgent string
@@ -36,7 +44,63 @@ type (
 		Status              int
 		Heading, Text, Next string
 	}
+	link       struct{ Text, URL string }
+	layer      string
+	controlRow struct {
+		Name, Title, Threat, Words string
+		Shown                      bool
+		Tests, Attacks             int
+		Links                      []link
+	}
+	controlGroup struct {
+		Layer layer
+		Shown bool
+		Rows  []controlRow
+	}
+	controls struct {
+		Query, Layer                         string
+		Layers                               []layer
+		Groups                               []controlGroup
+		Shown, Total, Tests, Attacks, Places int
+	}
+	line struct {
+		Number                int
+		Text, Control, Marked string
+		Remark                bool
+	}
+	place struct {
+		File, Func string
+		Start, End int
+		Paragraphs []string
+		Lines      []line
+	}
+	exploit struct {
+		Title, File string
+		Line        int
+	}
+	knob    struct{ Name, Value, Default, Range, Doc string }
+	control struct {
+		Name, Title, Sentence, Layer, Page, Threat, NoAttack string
+		NotStopped, Events                                   []string
+		Code, Tests                                          []place
+		Attacks                                              []exploit
+		Links                                                []link
+		Knobs                                                []knob
+	}
+	mark struct {
+		Control string
+		Proves  bool
+		Start   int
+	}
+	source struct {
+		Path     string
+		Controls []mark
+		Lines    []line
+	}
 )
+
+// Meets is what the catalogue says of a layer.
+func (l layer) Meets() string { return "what is met" }
 
 // render executes a page as the server does, with every text that a stranger can choose set to evil.
 func render(t *testing.T, name, evil string) string {
@@ -47,13 +111,24 @@ func render(t *testing.T, name, evil string) string {
 	}
 	switch name {
 	case "sign-in", "sign-up":
-		p.User, p.Data = nil, form{Username: evil, DisplayName: evil, Next: evil, Error: evil, Demo: []string{evil, "bob"}}
+		p.User, p.Data = nil, form{Username: evil, DisplayName: evil, Next: evil, Error: evil, Demo: []string{evil, "bob"}, Passkeys: true}
+	case "step-up":
+		p.Data = form{Username: evil, Next: evil, Error: evil, Passkeys: true}
 	case "chat":
 		p.Data = chat{RoomID: evil, SocketURL: "wss://app.example.com/ws"}
 	case "sessions":
-		p.Data = []sessionView{{SID: "s1", Created: evil, LastSeen: evil, IP: evil, UserAgent: evil, Sockets: 2}, {SID: "s2", This: true}}
+		p.Data = sessions{[]sessionView{{SID: "s1", Created: evil, LastSeen: evil, IP: evil, UserAgent: evil, Sockets: 2}, {SID: "s2", This: true}}, 10, []passkey{{"k1", evil, evil, evil}}, true}
 	case "error":
 		p.Data = failure{404, evil, evil, evil}
+	case "controls":
+		l, row := layer("session"), controlRow{"some-name", evil, evil, evil, true, 2, 1, []link{{Text: evil}, {evil, "https://cwe.mitre.org/x"}}}
+		p.Data = controls{Query: evil, Layer: evil, Layers: []layer{l}, Groups: []controlGroup{{l, true, []controlRow{row}}}, Shown: 1, Total: 1}
+	case "control":
+		at := place{"web/embed.go", evil, 1, 2, []string{evil}, []line{{Number: 1, Text: evil, Remark: true}, {Number: 2, Text: evil, Control: "some-name"}}}
+		p.Data = control{Name: "some-name", Title: evil, Sentence: evil, Layer: "session", Page: "docs/x.md", Threat: evil, NoAttack: evil, NotStopped: []string{evil}, Events: []string{evil},
+			Code: []place{at}, Tests: []place{at}, Attacks: []exploit{{evil, "web/embed.go", 7}}, Links: []link{{Text: evil}}, Knobs: []knob{{evil, evil, evil, evil, evil}}}
+	case "source":
+		p.Data = source{Path: evil, Controls: []mark{{"some-name", true, 1}}, Lines: []line{{Number: 1, Text: evil, Control: "some-name", Marked: "test"}, {Number: 2, Text: evil}}}
 	}
 	tmpl, err := template.New(name).Option("missingkey=error").ParseFS(FS, "templates/layout.html", "templates/"+name+".html")
 	if err != nil {
@@ -66,7 +141,7 @@ func render(t *testing.T, name, evil string) string {
 	return out.String()
 }
 
-var pages = []string{"sign-in", "sign-up", "chat", "sessions", "error"}
+var pages = []string{"sign-in", "sign-up", "chat", "sessions", "error", "controls", "control", "source", "step-up"}
 
 var (
 	tag    = regexp.MustCompile(`<[a-zA-Z/!](?:"[^"]*"|'[^']*'|[^>"'])*>`)
@@ -78,6 +153,7 @@ func skeleton(html string) string {
 	return quoted.ReplaceAllString(strings.Join(tag.FindAllString(html, -1), "\n"), "")
 }
 
+//control:proves output
 func TestPages_textOfStrangersStaysText(t *testing.T) {
 	for _, name := range pages {
 		want := skeleton(render(t, name, "harmless"))
@@ -104,7 +180,7 @@ func TestPages_runNothingInline(t *testing.T) {
 			if strings.HasPrefix(tag, "<script") && (!strings.Contains(tag, ` nonce="N0NCE"`) || !strings.Contains(tag, ` src="/static/abc/js/`)) {
 				t.Errorf("%s: script without nonce or file: %s", name, tag)
 			}
-			if strings.HasPrefix(tag, "<style") || strings.Contains(tag, "//") && !strings.Contains(tag, "wss://app.example.com/ws") {
+			if strings.HasPrefix(tag, "<style") || strings.Contains(tag, "//") && !strings.Contains(tag, "wss://app.example.com/ws") && !strings.Contains(tag, `<a href="https://cwe.mitre.org/x" rel="noopener noreferrer">`) {
 				t.Errorf("%s: %s", name, tag)
 			}
 		}
@@ -116,7 +192,7 @@ func TestPages_runNothingInline(t *testing.T) {
 
 func TestPages_everyFormThatChangesSomethingHasTheToken(t *testing.T) {
 	forms := regexp.MustCompile(`(?s)<form method="post".*?</form>`)
-	for name, want := range map[string]int{"sign-in": 1, "sign-up": 1, "chat": 1, "sessions": 4, "error": 1} {
+	for name, want := range map[string]int{"sign-in": 1, "sign-up": 1, "chat": 1, "sessions": 5, "error": 1, "controls": 1, "control": 1, "source": 1, "step-up": 2} {
 		found := forms.FindAllString(render(t, name, "x"), -1)
 		if len(found) != want {
 			t.Errorf("%s: got %d forms, want %d", name, len(found), want)

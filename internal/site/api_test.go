@@ -17,6 +17,7 @@ import (
 	"example.com/portcullis/internal/site"
 )
 
+//control:proves ticket
 func TestTicket_isBoundToUserSessionOriginAndRoute(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn("ada")
@@ -70,6 +71,8 @@ func TestTicket_refusesOtherRoutes(t *testing.T) {
 }
 
 // The csrf room has let these through: the page's own list of origins is stricter.
+//
+//control:proves origin
 func TestTicket_refusesOriginsThatMayNotOpenSockets(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn("ada")
@@ -228,6 +231,9 @@ func TestModeration_reachesTheCoreAndTheLog(t *testing.T) {
 }
 
 // "No such room", "not yours" and "not an id" must be one answer, or ids can be probed.
+//
+//control:proves authz
+//control:proves existence
 func TestDenied_isTheSameForWhatIsNotThereAndWhatIsNotYours(t *testing.T) {
 	w := newWorld(t)
 	ada := w.signedIn("ada")

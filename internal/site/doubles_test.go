@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,15 @@ import (
 )
 
 // The doubles that a world is made of. They remember what was done to them.
+
+// suspects are the sessions that have to prove themselves again, by their reference.
+type suspects struct{ since sync.Map }
+
+func (s *suspects) ProofAfter(session string) time.Time {
+	at, _ := s.since.Load(session)
+	t, _ := at.(time.Time)
+	return t
+}
 
 type events struct {
 	mu   sync.Mutex
@@ -56,6 +66,8 @@ func (b *budgets) Take(_ context.Context, a chat.Actor, _ chat.RoomID, _ int) er
 	b.last = a
 	return nil
 }
+
+func (*budgets) Invite(context.Context, chat.Actor) error { return nil }
 
 // limits allows everything until it is told otherwise.
 type limits struct {
@@ -190,6 +202,89 @@ func (a *accounts) ChangePassword(_ context.Context, c account.Caller, _ chat.Ac
 	return nil
 }
 
+func (a *accounts) ProvePassword(_ context.Context, c account.Caller, _ chat.Actor, pw string) error {
+	a.callers = append(a.callers, c)
+	a.prove()
+	if pw != password {
+		return account.ErrInvalidCredentials
+	}
+	return nil
+}
+
+// passkeys are proofs that say whose they are: the JSON text "ada" is ada's.
+type passkeys struct {
+	accounts *accounts
+	list     []account.Passkey
+	asked    []uuid.UUID // sessions
+	writes   int
+}
+
+func (p *passkeys) Available() bool                                             { return true }
+func (p *passkeys) List(context.Context, chat.Actor) ([]account.Passkey, error) { return p.list, nil }
+func (p *passkeys) BeginRegister(context.Context, chat.Actor) ([]byte, error) {
+	return []byte(`{"challenge":"r"}`), nil
+}
+func (p *passkeys) Register(_ context.Context, _ account.Caller, a chat.Actor, name string, answer []byte) (account.Passkey, error) {
+	if string(answer) != strconv.Quote(a.Username) {
+		return account.Passkey{}, account.ErrPasskeyRefused
+	}
+	p.writes++
+	return account.Passkey{ID: uuid.New(), User: a.User, Name: name}, nil
+}
+func (p *passkeys) Remove(context.Context, account.Caller, chat.Actor, uuid.UUID) error {
+	p.writes++
+	return nil
+}
+func (p *passkeys) BeginSignIn(_ context.Context, sid uuid.UUID) ([]byte, error) {
+	p.asked = append(p.asked, sid)
+	return []byte(`{"challenge":"s"}`), nil
+}
+func (p *passkeys) SignIn(_ context.Context, c account.Caller, sid uuid.UUID, answer []byte) (account.User, error) {
+	p.accounts.callers = append(p.accounts.callers, c)
+	for name, u := range p.accounts.users {
+		if sid != uuid.Nil && string(answer) == strconv.Quote(name) {
+			return u, nil
+		}
+	}
+	return account.User{}, account.ErrPasskeyRefused
+}
+func (p *passkeys) BeginStepUp(context.Context, chat.Actor) ([]byte, error) {
+	return []byte(`{"challenge":"u"}`), nil
+}
+func (p *passkeys) StepUp(_ context.Context, _ account.Caller, a chat.Actor, answer []byte) error {
+	if string(answer) != strconv.Quote(a.Username) {
+		return account.ErrPasskeyRefused
+	}
+	return nil
+}
+
+// services know one key.
+type services struct {
+	user account.User
+	sid  uuid.UUID
+	keys []string // those that were tried
+}
+
+const serviceKey = "pcs_abcdefghijkl_KEY"
+
+func (s *services) SignIn(_ context.Context, _ account.Caller, key string) (account.User, session.Session, error) {
+	s.keys = append(s.keys, key)
+	if key != serviceKey {
+		return account.User{}, session.Session{}, account.ErrKeyRefused
+	}
+	return s.user, session.Session{SID: s.sid, User: s.user.ID.UUID}, nil
+}
+
+func (a *accounts) Erase(_ context.Context, id chat.UserID) error {
+	for name, u := range a.users {
+		if u.ID == id {
+			a.disabled[name] = true
+		}
+	}
+	a.writes++
+	return nil
+}
+
 func (a *accounts) Actor(_ context.Context, s session.Session) (chat.Actor, error) {
 	for _, u := range a.users {
 		if u.ID.UUID == s.User && !a.disabled[u.Username] {
@@ -242,7 +337,7 @@ func (r *rooms) Room(_ context.Context, user chat.UserID, id chat.RoomID) (chat.
 	return r.room, r.allow(user, id)
 }
 
-func (r *rooms) CreateRoom(_ context.Context, _ chat.UserID, title string, v chat.Visibility, _ int) (chat.Room, error) {
+func (r *rooms) CreateRoom(_ context.Context, _ chat.UserID, title string, v chat.Visibility) (chat.Room, error) {
 	r.writes++
 	return chat.Room{ID: chat.RoomID{UUID: uuid.New()}, Title: title, Visibility: v, Role: authz.Owner, Members: 1}, r.fail
 }

@@ -17,6 +17,7 @@ import (
 	"example.com/portcullis/internal/site"
 )
 
+//control:proves errors
 func TestErrors_everyKindHasItsStatus(t *testing.T) {
 	tests := []struct {
 		name       string
@@ -54,6 +55,7 @@ func TestErrors_everyKindHasItsStatus(t *testing.T) {
 	}
 }
 
+//control:proves errors
 func TestPanic_isA500WithoutDetail(t *testing.T) {
 	var logged strings.Builder
 	w := newWorld(t, func(o *site.Options) {
@@ -83,6 +85,7 @@ func (bomb) SocketsOf(context.Context, chat.UserID) map[chat.SessionID]int {
 	panic("row: password=hunter2")
 }
 
+//control:proves errors
 func TestSessionStoreDown_isBusyAndSaysNothingElse(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn("ada")
@@ -105,6 +108,7 @@ func TestSessionStoreDown_isBusyAndSaysNothingElse(t *testing.T) {
 	}
 }
 
+//control:proves ratelimit
 func TestBudget(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
@@ -242,6 +246,7 @@ func report(b *browser, kind, body string) *httptest.ResponseRecorder {
 	})
 }
 
+//control:proves headers
 func TestReports_becomeEventsWithoutSecrets(t *testing.T) {
 	const jwt = "eyJhbGciOiJIUzI1NiIsInR5cCI6IndzLXRpY2tldCtqd3QifQ.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 	tests := []struct{ name, kind, body, want string }{
@@ -268,6 +273,7 @@ func TestReports_becomeEventsWithoutSecrets(t *testing.T) {
 	}
 }
 
+//control:proves headers
 func TestReports_areBounded(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()

@@ -57,6 +57,7 @@ type call struct {
 	session session.Session
 	actor   chat.Actor // zero: nobody is signed in
 	room    string     // the room that the call is about, for events
+	done    func()     // gives back what admit took; nil: nothing
 }
 
 func (c *call) signedIn() bool { return c.actor.User != chat.UserID{} }
@@ -80,14 +81,25 @@ func (s *Site) enforce(ru rule, handle handler) http.Handler {
 		c := &call{rule: ru, id: rand.Text(), network: clientip.Prefix(s.o.ClientIP.IP(r))}
 		w := &response{ResponseWriter: raw}
 		w.Header().Set("X-Request-Id", c.id)
+		if !ru.page && ru.session && ru.role == nil {
+			s.o.CORS.Answer(w.Header(), r)
+		}
 		defer s.recovered(w, c)
 
-		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), ru.patience())
 		defer cancel()
+		defer func() {
+			if c.done != nil {
+				c.done()
+			}
+		}()
 		fail := func(w http.ResponseWriter, err error) { s.fail(w, c, err) }
 		c.Request = r.WithContext(context.WithValue(ctx, failKey{}, fail))
 
-		if err := s.admit(raw, c); err != nil {
+		if err := s.admit(raw, c); errors.Is(err, errHidden) {
+			s.NotFound(raw, r) // with the same bytes: it is the same answer
+			return
+		} else if err != nil {
 			s.fail(w, c, err)
 			return
 		}
@@ -115,8 +127,16 @@ func (s *Site) admit(raw http.ResponseWriter, c *call) error {
 	if err := s.charge(c); err != nil {
 		return err
 	}
+	if c.rule.role != nil {
+		if err := s.known(c); err != nil {
+			return err
+		}
+	}
 	if c.safe() || c.rule.maxBody == 0 {
 		return nil
+	}
+	if c.rule.upload {
+		return s.admitUpload(raw, c)
 	}
 	if err := c.read(raw); err != nil {
 		return err
@@ -134,6 +154,9 @@ func (s *Site) admit(raw http.ResponseWriter, c *call) error {
 	}
 	return nil
 }
+
+// patience is how long a call of this policy may take.
+func (ru rule) patience() time.Duration { return max(ru.timeout, callTimeout) }
 
 // charge takes the request out of its network's budget.
 func (s *Site) charge(c *call) error {
@@ -161,7 +184,7 @@ func (s *Site) charge(c *call) error {
 // read takes the whole body into memory, so that nothing after it waits for the client.
 func (c *call) read(raw http.ResponseWriter) error {
 	// Not every ResponseWriter has deadlines; the server's own ReadTimeout remains.
-	_ = http.NewResponseController(raw).SetReadDeadline(time.Now().Add(callTimeout))
+	_ = http.NewResponseController(raw).SetReadDeadline(time.Now().Add(c.rule.patience()))
 	body, err := io.ReadAll(http.MaxBytesReader(raw, c.Body, c.rule.maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return errTooLarge
@@ -202,14 +225,24 @@ func (s *Site) identify(c *call) error {
 	if c.rule.signedIn && !c.signedIn() {
 		return errSignedOut
 	}
-	if c.safe() {
-		return nil
+	if c.rule.role != nil && !c.rule.role(c.actor.Role) { // taken away since known looked
+		return errNotFound
 	}
+	if !c.safe() {
+		if err := s.meant(c, found); err != nil {
+			return err
+		}
+	}
+	return s.fresh(c)
+}
+
+// meant passes a call that changes something through the csrf room.
+func (s *Site) meant(c *call, found bool) error {
 	// A visitor without a session has no secret, and none is made for an unsafe call:
 	// the token comes from a page or from GET /api/session, which made one.
 	var secret []byte
 	if found {
-		secret = s.o.Sessions.CSRFSecret(ctx)
+		secret = s.o.Sessions.CSRFSecret(c.Context())
 	}
 	if refused, ok := errors.AsType[*csrf.Refused](s.o.CSRF.Check(c.Request, secret)); ok {
 		return forged(c, refused)
@@ -244,7 +277,7 @@ func (s *Site) recovered(w *response, c *call) {
 	if err, ok := v.(runtime.Error); ok {
 		what = err.Error()
 	}
-	s.record(c, audit.Event{Name: audit.Crash, Level: audit.Critical, Control: "recovery", Reason: "panic", Detail: what})
+	s.record(c, audit.Event{Name: audit.Crash, Level: audit.Critical, Control: "errors", Reason: "panic", Detail: what})
 	s.o.Log.ErrorContext(c.Context(), "panic in a handler", "request_id", c.id, "what", what, "stack", string(debug.Stack()))
 	if w.begun {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
@@ -261,6 +294,17 @@ type response struct {
 func (w *response) WriteHeader(status int) {
 	w.begun = w.begun || status >= 200
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// FlushError and SetWriteDeadline are for events; nothing else of the connection shows
+// through.
+func (w *response) FlushError() error {
+	w.begun = true
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+func (w *response) SetWriteDeadline(t time.Time) error {
+	return http.NewResponseController(w.ResponseWriter).SetWriteDeadline(t)
 }
 
 func (w *response) Write(b []byte) (int, error) {

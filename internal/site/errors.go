@@ -16,7 +16,9 @@ import (
 	"example.com/portcullis/internal/account"
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/cors"
 	"example.com/portcullis/internal/guard/csrf"
+	"example.com/portcullis/internal/guard/text"
 )
 
 // refusal is why a call did not happen: what the client is told, and what the
@@ -47,7 +49,9 @@ const (
 
 // The refusals of this package itself.
 var (
-	errSignedOut  = &refusal{status: http.StatusUnauthorized, code: "unauthenticated", public: "Sign in first."}
+	errSignedOut = &refusal{status: http.StatusUnauthorized, code: "unauthenticated", public: "Sign in first."}
+	errStepUp    = &refusal{status: http.StatusForbidden, code: "step_up_required", public: "Prove that it is you once more: this needs your password or passkey from the last minutes.",
+		event: audit.Event{Name: audit.AuthzFail, Level: audit.Warn, Control: "step-up", Reason: "old_proof"}}
 	errNotFound   = &refusal{status: http.StatusNotFound, code: "not_found", public: "There is nothing at this address."}
 	errMethod     = &refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", public: "This address does not do that."}
 	errCrashed    = &refusal{status: http.StatusInternalServerError, code: "internal", public: publicInternal}
@@ -60,14 +64,14 @@ var (
 
 func invalidInput(status int, code, public, reason string) *refusal {
 	return &refusal{status: status, code: code, public: public,
-		event: audit.Event{Name: audit.InputFail, Level: audit.Warn, Control: "validation", Reason: reason}}
+		event: audit.Event{Name: audit.InputFail, Level: audit.Warn, Control: "schema", Reason: reason}}
 }
 
 // extraneous is a body with a member that nobody asked for: at best a client of
 // another version, at worst somebody who tries "role" (CWE-915).
 func extraneous(member string) *refusal {
 	return &refusal{status: http.StatusBadRequest, code: "bad_schema", public: "There is a field that does not belong here.",
-		event: audit.Event{Name: audit.MaliciousExtra, Level: audit.Warn, Control: "validation", Reason: "unknown_member", Detail: member}}
+		event: audit.Event{Name: audit.MaliciousExtra, Level: audit.Warn, Control: "schema", Reason: "unknown_member", Detail: member}}
 }
 
 func forged(c *call, why *csrf.Refused) *refusal {
@@ -77,17 +81,21 @@ func forged(c *call, why *csrf.Refused) *refusal {
 
 // kinds maps the core's errors. Denied is 404 and never 403, with one fixed
 // sentence: "no such room" and "not yours" have to be the same bytes (CWE-203).
+//
+//control:name existence
 var kinds = map[chat.Kind]refusal{
-	chat.Invalid:     {status: http.StatusBadRequest, code: "bad_schema", event: audit.Event{Name: audit.InputFail, Level: audit.Warn, Control: "validation", Reason: "rule"}},
+	chat.Invalid:     {status: http.StatusBadRequest, code: "bad_schema", event: audit.Event{Name: audit.InputFail, Level: audit.Warn, Control: "schema", Reason: "rule"}},
 	chat.Denied:      {status: http.StatusNotFound, code: "denied", event: audit.Event{Name: audit.AuthzFail, Level: audit.Critical, Control: "authz", Reason: "denied"}},
 	chat.Conflict:    {status: http.StatusConflict, code: "duplicate"},
 	chat.RateLimited: {status: http.StatusTooManyRequests, code: "rate_limited", retry: time.Second}, // whoever holds the budget recorded it
-	chat.TooLarge:    {status: http.StatusRequestEntityTooLarge, code: "too_large", event: audit.Event{Name: audit.InputFail, Level: audit.Warn, Control: "validation", Reason: "size"}},
-	chat.Quota:       {status: http.StatusForbidden, code: "quota", event: audit.Event{Name: audit.RateLimitExceeded, Level: audit.Warn, Control: "ratelimit", Reason: "quota"}},
+	chat.TooLarge:    {status: http.StatusRequestEntityTooLarge, code: "too_large", event: audit.Event{Name: audit.InputFail, Level: audit.Warn, Control: "schema", Reason: "size"}},
+	chat.Quota:       {status: http.StatusForbidden, code: "quota", event: audit.Event{Name: audit.RateLimitExceeded, Level: audit.Warn, Control: "business-limits", Reason: "quota"}},
 	chat.Busy:        {status: http.StatusServiceUnavailable, code: "busy", retry: time.Second},
 }
 
 // refusalOf finds the row of an error. Errors that no row knows are internal.
+//
+//control:name errors
 func refusalOf(err error) *refusal {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
@@ -95,12 +103,21 @@ func refusalOf(err error) *refusal {
 	switch {
 	case errors.Is(err, account.ErrInvalidCredentials): // the account service recorded it
 		return &refusal{status: http.StatusUnauthorized, code: "invalid_credentials", public: account.ErrInvalidCredentials.Public}
+	case errors.Is(err, account.ErrPasskeyRefused), errors.Is(err, account.ErrKeyRefused):
+		e, _ := errors.AsType[*chat.Error](err)
+		return &refusal{status: http.StatusUnauthorized, code: "invalid_credentials", public: e.Public}
 	case errors.Is(err, account.ErrSignUpClosed):
 		return &refusal{status: http.StatusForbidden, code: "denied", public: account.ErrSignUpClosed.Public}
+	}
+	if r, ok := fileRefusal(err); ok {
+		return r
 	}
 	if e, ok := errors.AsType[*chat.Error](err); ok {
 		if r, known := kinds[e.Kind]; known {
 			r.public, r.err = e.Public, err
+			if rule, ok := errors.AsType[text.Rule](err); ok {
+				r.event.Control, r.event.Reason = "unicode", string(rule)
+			}
 			r.retry = max(r.retry, e.RetryAfter)
 			if e.Kind == chat.Denied {
 				r.public = publicDenied
@@ -137,6 +154,8 @@ func (s *Site) fail(w http.ResponseWriter, c *call, err error) {
 		s.writeJSON(w, r.status, errorBody{r.code, r.public, c.id})
 	case r == errSignedOut:
 		http.Redirect(w, c.Request, signInAddress(c), http.StatusSeeOther)
+	case r == errStepUp:
+		http.Redirect(w, c.Request, stepUpAddress(c), http.StatusSeeOther)
 	default:
 		s.errorPage(w, c, r)
 	}
@@ -182,10 +201,23 @@ func (s *Site) NotFound(w http.ResponseWriter, r *http.Request) {
 }
 
 // MethodNotAllowed answers for a route's other methods, and says which it has
-// (RFC 9110 section 15.5.6). A CORS preflight ends here too: nobody is allowed.
+// (RFC 9110 section 15.5.6). A CORS preflight ends here too: the cors room answers it for
+// a listed origin, and nobody is listed unless the operator did.
 func (s *Site) MethodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	if isAdmin(r) { // "not with this method" would say that there is something
+		s.NotFound(w, r)
+		return
+	}
 	s.enforce(rule{page: !isAPI(r)}, func(w http.ResponseWriter, c *call) error {
-		w.Header().Set("Allow", strings.Join(allowed(r), ", "))
+		methods := allowed(r)
+		if isAPI(r) && cors.IsPreflight(r) {
+			if s.o.CORS.Preflight(w.Header(), r, methods) == nil {
+				w.WriteHeader(http.StatusNoContent)
+				return nil
+			}
+			s.record(c, audit.Event{Name: audit.MaliciousCORS, Level: audit.Warn, Control: "cors", Reason: "preflight", Origin: r.Header.Get("Origin")})
+		}
+		w.Header().Set("Allow", strings.Join(methods, ", "))
 		return errMethod
 	}).ServeHTTP(w, r)
 }

@@ -20,9 +20,11 @@ type pages map[string]*template.Template
 // parsePages reads templates/layout.html and the pages that fill it. Escaping is
 // html/template's and depends on the place in the page; no template has functions of
 // ours that could say "this is safe already".
+//
+//control:name output
 func parsePages(web fs.FS) (pages, error) {
 	p := pages{}
-	for _, name := range []string{"sign-in", "sign-up", "chat", "sessions", "error"} {
+	for _, name := range []string{"sign-in", "sign-up", "step-up", "chat", "sessions", "error", "controls", "control", "source", "security"} {
 		t, err := template.New(name).Option("missingkey=error").ParseFS(web, "templates/layout.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("site: parse page: %w", err)
@@ -53,9 +55,17 @@ type (
 	form struct { // sign-in, sign-up
 		Username, DisplayName, Next, Error string
 		Demo                               []string
+		Passkeys                           bool // offer them; on step-up.html: this user has one
 	}
-	chatView    struct{ RoomID, SocketURL string } // chat; RoomID is empty for the page that chooses
-	sessionView struct {                           // sessions, one each
+	chatView     struct{ RoomID, SocketURL string } // chat; RoomID is empty for the page that chooses
+	sessionsView struct {                           // sessions
+		Sessions []sessionView
+		Limit    int // of them
+		Passkeys []passkeyView
+		Offer    bool // passkeys can be used here
+	}
+	passkeyView struct{ ID, Name, Created, LastUsed string }
+	sessionView struct {
 		SID, Created, LastSeen, IP, UserAgent string
 		Sockets                               int
 		This                                  bool
@@ -69,9 +79,16 @@ type (
 // flashes are the results that a redirect can announce. The address names one of
 // them; text of an address is never shown.
 var flashes = map[string]flash{
-	"signed-out": {"ok", "You are signed out."},
-	"ended":      {"ok", "The session has ended, and its sockets are closed."},
-	"all-ended":  {"ok", "Every other session has ended, and their sockets are closed."},
+	"signed-out":      {"ok", "You are signed out."},
+	"ended":           {"ok", "The session has ended, and its sockets are closed."},
+	"passkey-removed": {"ok", "The passkey is removed. It opens nothing here any more; you may delete it on the device too."},
+	"socket-closed":   {"ok", "The socket is closed."},
+	"session-ended":   {"ok", "The session has ended, and its sockets are closed, on every node."},
+	"user-disabled":   {"ok", "The account is disabled; its sessions have ended and its sockets are closed."},
+	"blocked":         {"ok", "Blocked. It ends by itself, and can be lifted below."},
+	"lifted":          {"ok", "Lifted. It holds on every node within two seconds."},
+	"announced":       {"ok", "Announced to everybody."},
+	"all-ended":       {"ok", "Every other session has ended, and their sockets are closed."},
 }
 
 // render answers with a page. Executing comes first, so that a failure is a 500 and
@@ -84,8 +101,8 @@ func (s *Site) render(w http.ResponseWriter, c *call, status int, name, title st
 	if c.signedIn() {
 		p.User = &userView{c.actor.User.String(), c.actor.Username, c.actor.DisplayName, string(c.actor.Role)}
 	}
-	// A page with a form makes a visitor's session; an error page makes none.
-	if name != "error" || c.session.SID != uuid.Nil && status < http.StatusInternalServerError {
+	// A page with a form makes a visitor's session; one that is only read makes none.
+	if !onlyRead[name] || c.session.SID != uuid.Nil && status < http.StatusInternalServerError {
 		p.CSRF = csrf.Mask(s.o.Sessions.CSRFSecret(c.Context()))
 	}
 	var body bytes.Buffer
@@ -98,6 +115,9 @@ func (s *Site) render(w http.ResponseWriter, c *call, status int, name, title st
 	_, _ = body.WriteTo(w) // a failure is the client's, who is gone
 	return nil
 }
+
+// onlyRead are the pages without a form for somebody who is not signed in.
+var onlyRead = map[string]bool{"error": true, "controls": true, "control": true, "source": true}
 
 // headings of error pages by status; the text is the refusal's own sentence.
 var headings = map[int]string{
@@ -149,11 +169,11 @@ func (s *Site) signInPage(w http.ResponseWriter, c *call) error {
 	if c.signedIn() {
 		return seeOther(w, c, next)
 	}
-	return s.render(w, c, http.StatusOK, "sign-in", "Sign in", form{Next: next, Demo: s.o.Demo})
+	return s.render(w, c, http.StatusOK, "sign-in", "Sign in", form{Next: next, Demo: s.o.Demo, Passkeys: s.o.Passkeys.Available()})
 }
 
 func (s *Site) signInForm(w http.ResponseWriter, c *call) error {
-	f := form{Username: c.PostFormValue("username"), Next: localPath(c.PostFormValue("next")), Demo: s.o.Demo}
+	f := form{Username: c.PostFormValue("username"), Next: localPath(c.PostFormValue("next")), Demo: s.o.Demo, Passkeys: s.o.Passkeys.Available()}
 	if err := s.signIn(c, f.Username, c.PostFormValue("password")); err != nil {
 		return s.again(w, c, "sign-in", "Sign in", f, err)
 	}
@@ -210,7 +230,19 @@ func (s *Site) sessionsPage(w http.ResponseWriter, c *call) error {
 			IP: strings.TrimSuffix(d.IP, "/32"), UserAgent: d.UserAgent, Sockets: d.Sockets, This: d.Current,
 		})
 	}
-	return s.render(w, c, http.StatusOK, "sessions", "Sessions and devices", views)
+	v := sessionsView{Sessions: views, Limit: s.o.SessionsPerUser, Offer: s.o.Passkeys.Available()}
+	keys, err := s.o.Passkeys.List(c.Context(), c.actor)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		p := passkeyView{ID: k.ID.String(), Name: k.Name, Created: k.CreatedAt.UTC().Format(shown), LastUsed: "not used yet"}
+		if !k.LastUsedAt.IsZero() {
+			p.LastUsed = "last used " + k.LastUsedAt.UTC().Format(shown)
+		}
+		v.Passkeys = append(v.Passkeys, p)
+	}
+	return s.render(w, c, http.StatusOK, "sessions", "Sessions and devices", v)
 }
 
 func (s *Site) revokeForm(w http.ResponseWriter, c *call) error {

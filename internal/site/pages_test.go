@@ -60,6 +60,7 @@ func TestPages_leadThroughSignInAndBack(t *testing.T) {
 	}
 }
 
+//control:proves output
 func TestPages_nextNeverLeavesTheSite(t *testing.T) {
 	w := newWorld(t)
 	w.accounts.add("ada")
@@ -84,6 +85,7 @@ func TestPages_nextNeverLeavesTheSite(t *testing.T) {
 	}
 }
 
+//control:proves output
 func TestPages_chat(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn("ada")
@@ -163,6 +165,8 @@ func TestPages_refusedFormIsAPageInWords(t *testing.T) {
 }
 
 // The product's own templates, with this package's data in them.
+//
+//control:proves headers
 func TestPages_withTheRealTemplates(t *testing.T) {
 	w := newWorld(t, func(o *site.Options) { o.Web = web.FS; o.Demo = []string{"ada", "grace"} })
 	visitor := w.browser()

@@ -5,12 +5,15 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/clientip"
 )
 
+//control:proves csrf
+//control:proves route-policy
 func TestEnforceAll_refusesRouteWithoutPolicy(t *testing.T) {
 	answer := func(http.ResponseWriter, *call) error { return nil }
 	for name, p := range map[string]Policy{"none": 0, "unknown": 99} {
@@ -24,6 +27,8 @@ func TestEnforceAll_refusesRouteWithoutPolicy(t *testing.T) {
 }
 
 // The rules are data; these are the sentences that must stay true of them.
+//
+//control:proves route-policy
 func TestRules(t *testing.T) {
 	for p, ru := range rules {
 		if ru.signedIn && !ru.session {
@@ -38,10 +43,32 @@ func TestRules(t *testing.T) {
 	}
 }
 
+//control:proves csrf
+//control:proves route-policy
 func TestRoutes_everyUnsafeRouteHasASessionOrIsAReport(t *testing.T) {
 	for _, rt := range (&Site{}).routes() {
-		if rt.method != http.MethodGet && !rules[rt.policy].session && rt.policy != Report {
+		if rt.method != http.MethodGet && !rules[rt.policy].session && rt.policy != Report && rt.policy != ServiceAPI {
 			t.Errorf("%s %s changes something without the csrf room", rt.method, rt.pattern)
+		}
+	}
+}
+
+// The matrix takes a route's policy from the list, so it believes a wrong one. Whoever
+// opens a route to people who are not signed in has to say so here, too.
+//
+//control:proves route-policy
+func TestRoutes_visitorsReachOnlyThese(t *testing.T) {
+	open := []string{
+		"GET /sign-in", "POST /sign-in", "GET /sign-up", "POST /sign-up",
+		"GET /controls", "GET /controls/{name}", "GET /source/*",
+		"GET /api/session", "POST /api/sign-up", "POST /api/sign-in",
+		"POST /api/passkeys/sign-in/begin", "POST /api/passkeys/sign-in",
+		"POST /api/service/ticket", // proves itself by its key
+		"POST /csp-report", "GET /static/{hash}/*", "GET /schemas/{file}",
+	}
+	for _, rt := range (&Site{}).routes() {
+		if name := rt.method + " " + rt.pattern; !rules[rt.policy].signedIn && !slices.Contains(open, name) {
+			t.Errorf("%s answers people who are not signed in", name)
 		}
 	}
 }

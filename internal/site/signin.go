@@ -15,18 +15,20 @@ import (
 	"example.com/portcullis/internal/guard/session"
 )
 
-// clearSiteData empties what the pages stored in the browser at sign-out: the queue
-// of unsent messages in IndexedDB and the drafts (ASVS 14.3.1). Not "cookies": it
-// clears those of every host of our registrable domain, which are not ours to clear
-// (measured in Chromium: a sibling's __Host- cookie goes too), while our own is
-// removed by Set-Cookie and dead on the server. Not "cache": everything personal is
-// no-store, and what is cached are static files that the next page needs again.
-const clearSiteData = `"storage"`
+// clearSiteData empties what the pages left in the browser at sign-out (ASVS 14.3.1):
+// "storage" is the queue of unsent messages in IndexedDB and the drafts, "cache" is
+// uploaded pictures and the pages that the browser froze to be fast at going back.
+// Everything personal is no-store as well; this is for what ignores that. Not "cookies":
+// it clears those of every host of our registrable domain, which are not ours to clear
+// (measured in Chromium: a sibling's __Host- cookie goes too), while our own is removed
+// by Set-Cookie and dead on the server.
+const clearSiteData = `"cache", "storage"`
 
 // Reasons of ended sessions, as revocations carry them.
 const (
 	reasonSignOut = "sign_out"
 	reasonRevoked = "revoked_by_user"
+	reasonExcess  = "session_limit"
 )
 
 type sessionBody struct {
@@ -113,14 +115,9 @@ func (s *Site) postPassword(w http.ResponseWriter, c *call) error {
 	if err := s.o.Accounts.ChangePassword(c.Context(), c.caller(), c.actor, sent.Current, sent.New); err != nil {
 		return err
 	}
-	switch err := s.o.Sessions.Renew(c.Context()); {
-	case errors.Is(err, session.ErrNone): // ended or renewed by another request meanwhile
-		s.record(c, audit.Event{Name: audit.SessionUseAfterEnd, Level: audit.Warn, Control: "session", Reason: "no_live_session"})
-		return errSignedOut
-	case err != nil:
-		return fmt.Errorf("renew session: %w", err)
+	if err := s.renew(c, "password_change"); err != nil {
+		return err
 	}
-	s.record(c, audit.Event{Name: audit.SessionRenewed, Level: audit.Info, Control: "session", Reason: "password_change"})
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -171,11 +168,31 @@ func (s *Site) begin(c *call, u account.User) error {
 		return account.ErrInvalidCredentials
 	}
 	s.record(c, audit.Event{Name: audit.SessionCreated, Level: audit.Info, Control: "session", Reason: "sign_in"})
+	return s.trim(c)
+}
+
+// trim ends the user's oldest sessions beyond the limit, after the new one was stored:
+// of two sign-ins at once, the later reading sees both. The new session is never the one
+// that ends, or whoever filled the list could lock its owner out.
+//
+//control:name session-limit
+func (s *Site) trim(c *call) error {
+	sids, err := s.o.Devices.Trim(c.Context(), c.actor.User.UUID, c.session.SID, s.o.SessionsPerUser, reasonExcess)
+	if err != nil {
+		return fmt.Errorf("limit sessions: %w", err)
+	}
+	for _, sid := range sids {
+		s.record(c, audit.Event{Name: audit.SessionsExceeded, Level: audit.Warn, Control: "session-limit", Reason: reasonExcess,
+			User: c.actor.User.String(), Session: audit.Ref(sid.String()), Count: int64(s.o.SessionsPerUser)})
+		s.ended(c, c.actor.User, sid, reasonExcess)
+	}
 	return nil
 }
 
 // signOut ends this session: first in the store, from where nothing brings it back,
-// then on the sockets of every node.
+// then on the sockets of every node, and last in the browser.
+//
+//control:name sign-out-cleanup
 func (s *Site) signOut(w http.ResponseWriter, c *call) error {
 	err := s.o.Sessions.SignOut(c.Context())
 	if err != nil && !errors.Is(err, session.ErrNone) {

@@ -36,6 +36,7 @@ func TestSession_firstContactSetsTheCookie(t *testing.T) {
 	}
 }
 
+//control:proves csrf
 func TestSignIn_givesANewCookieAndANewToken(t *testing.T) {
 	w := newWorld(t)
 	w.accounts.add("ada")
@@ -70,6 +71,7 @@ func TestSignIn_givesANewCookieAndANewToken(t *testing.T) {
 	wantError(t, thief.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
 }
 
+//control:proves password
 func TestSignIn_hasOneAnswerForEveryWrongPair(t *testing.T) {
 	w := newWorld(t)
 	w.accounts.add("ada")
@@ -87,6 +89,7 @@ func TestSignIn_hasOneAnswerForEveryWrongPair(t *testing.T) {
 	}
 }
 
+//control:proves revocation
 func TestSignIn_overAnotherSessionEndsItAndItsSockets(t *testing.T) {
 	w := newWorld(t)
 	w.accounts.add("grace")
@@ -102,6 +105,8 @@ func TestSignIn_overAnotherSessionEndsItAndItsSockets(t *testing.T) {
 }
 
 // The password is changed while a thief proves the old one.
+//
+//control:proves session
 func TestSignIn_withACredentialThatChangedMeanwhileIsAWrongPassword(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -155,6 +160,8 @@ func TestSignIn_withACredentialThatChangedMeanwhileIsAWrongPassword(t *testing.T
 }
 
 // Disabled between the session and the answer: no other answer, and nothing left.
+//
+//control:proves session
 func TestSignIn_ofAUserDisabledMeanwhileIsAWrongPassword(t *testing.T) {
 	w := newWorld(t)
 	w.accounts.add("ada")
@@ -206,6 +213,8 @@ func TestSignUp_isRefusedInWordsWhenClosed(t *testing.T) {
 	}
 }
 
+//control:proves revocation
+//control:proves sign-out-cleanup
 func TestSignOut_endsTheSessionItsSocketsAndWhatTheBrowserStored(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn("ada")
@@ -214,7 +223,7 @@ func TestSignOut_endsTheSessionItsSocketsAndWhatTheBrowserStored(t *testing.T) {
 	if res.Code != http.StatusNoContent || res.Body.Len() != 0 {
 		t.Fatalf("%d %q", res.Code, res.Body)
 	}
-	if got := res.Header().Get("Clear-Site-Data"); got != `"storage"` {
+	if got := res.Header().Get("Clear-Site-Data"); got != `"cache", "storage"` {
 		t.Errorf("Clear-Site-Data %q", got)
 	}
 	if c := res.Result().Cookies(); len(c) != 1 || c[0].MaxAge >= 0 {
@@ -253,6 +262,7 @@ func TestSignOut_failsLoudlyWhenTheStoreDoes(t *testing.T) {
 	}
 }
 
+//control:proves session
 func TestPassword_renewsThisSession(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn("ada")
@@ -280,6 +290,8 @@ func TestPassword_renewsThisSession(t *testing.T) {
 
 // A session that is ended or renewed while it changes the password gets no new cookie,
 // and no answer that says that it has one.
+//
+//control:proves session
 func TestPassword_doesNotSayDoneWhenItsSessionEndedMeanwhile(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -322,6 +334,8 @@ func TestPassword_doesNotSayDoneWhenItsSessionEndedMeanwhile(t *testing.T) {
 
 // The thief renews, with a change of the password, the session that its owner signs
 // out of: 204 has to mean that it is over.
+//
+//control:proves session
 func TestSignOut_endsASessionThatIsRenewedMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn("ada")
@@ -342,6 +356,8 @@ func TestSignOut_endsASessionThatIsRenewedMeanwhile(t *testing.T) {
 
 // A client that dribbles its body keeps the request open across its own sign-out.
 // Had the session been loaded at the start, the call would still be signed in.
+//
+//control:proves session
 func TestSignOut_stopsACallWhoseBodyIsStillArriving(t *testing.T) {
 	w := newWorld(t)
 	b := w.signedIn("ada")

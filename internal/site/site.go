@@ -12,7 +12,7 @@
 // that row in one order (enforce.go):
 //
 //	request id → deadline → budget of the client's network → body read whole and capped
-//	→ cross-origin → media type → session → who → signed in? → CSRF token → handler
+//	→ cross-origin → media type → session → who → signed in? → CSRF token → fresh proof? → handler
 //
 // The body is read before the session is loaded, so that a client cannot keep a
 // request with a loaded session open while that session ends. A route without a
@@ -34,6 +34,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -43,11 +44,15 @@ import (
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/clientip"
+	"example.com/portcullis/internal/guard/cors"
 	"example.com/portcullis/internal/guard/csrf"
 	"example.com/portcullis/internal/guard/origin"
 	"example.com/portcullis/internal/guard/ratelimit"
 	"example.com/portcullis/internal/guard/session"
+	"example.com/portcullis/internal/guard/stepup"
 	"example.com/portcullis/internal/guard/ticket"
+	"example.com/portcullis/internal/guard/tunnel"
+	"example.com/portcullis/internal/guard/upload"
 	"example.com/portcullis/internal/secret"
 )
 
@@ -56,6 +61,10 @@ type Accounts interface {
 	SignUp(ctx context.Context, c account.Caller, username, password, displayName string) (account.User, error)
 	SignIn(ctx context.Context, c account.Caller, username, password string) (account.User, error)
 	ChangePassword(ctx context.Context, c account.Caller, a chat.Actor, current, next string) error
+	// ProvePassword is for somebody who is signed in and asked once more.
+	ProvePassword(ctx context.Context, c account.Caller, a chat.Actor, password string) error
+	// Erase ends the account of somebody who has just proven who they are.
+	Erase(ctx context.Context, id chat.UserID) error
 	// Actor derives who acts from a session; chat.Denied when that user may not any more.
 	Actor(ctx context.Context, s session.Session) (chat.Actor, error)
 }
@@ -65,6 +74,27 @@ type Devices interface {
 	OfUser(ctx context.Context, user uuid.UUID) ([]session.Session, error)
 	Revoke(ctx context.Context, user, sid uuid.UUID, reason string) (bool, error)
 	RevokeAll(ctx context.Context, user, keep uuid.UUID, reason string) ([]uuid.UUID, error)
+	// Trim ends the oldest sessions of user until limit are left; keep is never among them.
+	Trim(ctx context.Context, user, keep uuid.UUID, limit int, reason string) ([]uuid.UUID, error)
+}
+
+// Passkeys are proofs without a password; account.Passkeys is the real one.
+type Passkeys interface {
+	// Available reports whether they can be used here at all.
+	Available() bool
+	List(ctx context.Context, a chat.Actor) ([]account.Passkey, error)
+	BeginRegister(ctx context.Context, a chat.Actor) ([]byte, error)
+	Register(ctx context.Context, c account.Caller, a chat.Actor, name string, answer []byte) (account.Passkey, error)
+	Remove(ctx context.Context, c account.Caller, a chat.Actor, id uuid.UUID) error
+	BeginSignIn(ctx context.Context, sid uuid.UUID) ([]byte, error)
+	SignIn(ctx context.Context, c account.Caller, sid uuid.UUID, answer []byte) (account.User, error)
+	BeginStepUp(ctx context.Context, a chat.Actor) ([]byte, error)
+	StepUp(ctx context.Context, c account.Caller, a chat.Actor, answer []byte) error
+}
+
+// Services lets programs in by their keys; account.Services is the real one.
+type Services interface {
+	SignIn(ctx context.Context, c account.Caller, key string) (account.User, session.Session, error)
 }
 
 // Tickets issues what opens a socket; ticket.Service is the real one.
@@ -87,42 +117,71 @@ type Presence interface {
 	Online(ctx context.Context, room chat.RoomID) ([]chat.UserID, error)
 }
 
-// Options of New. All are required, except Demo.
+// Suspects are sessions that have to prove themselves again; guard/response is the real one.
+type Suspects interface {
+	// ProofAfter is the moment from which on proofs of the session with this reference
+	// (audit.Ref) count; the zero time: all of them.
+	ProofAfter(session string) time.Time
+}
+
+// Options of New. All are required, except Knobs and Demo.
 type Options struct {
 	Chat     *chat.Service
+	Uploads  *chat.Uploads
 	Accounts Accounts
 	Sessions *session.Manager // made with session.Options.Unavailable: site.Unavailable
 	Devices  Devices
 	Tickets  Tickets
 	CSRF     *csrf.Guard
+	CORS     *cors.Policy
+	StepUp   stepup.Policy
+	Suspects Suspects
+	Passkeys Passkeys
+	Services Services
 	Origin   *origin.Policy // of the socket routes: whom a ticket may be made for
 	ClientIP *clientip.Resolver
 	Limits   ratelimit.Source
 	Revoker  Revoker
 	Sockets  Sockets
 	Presence Presence
+	Targets  tunnel.Targets // of tunnels; none: there are no routes about them
+	Grants   Grants
+	Admin    Admin // what the security dashboard reads and does
 	Audit    audit.Recorder
 	Log      *slog.Logger
 	Now      func() time.Time
 	Web      fs.FS    // templates/, static/, schemas/
+	Source   fs.FS    // this program's own source, for the pages about its controls
 	BaseURL  *url.URL // the public origin
 
 	// RequestsPerMinute is the budget of one client network over all pages and calls.
 	RequestsPerMinute int
-	OpenSignUp        bool
+	// UploadBytes is the largest file.
+	UploadBytes int64
+	// SessionsPerUser is how many places one user may be signed in at.
+	SessionsPerUser int
+	OpenSignUp      bool
+	// Knobs are the variables of the configuration, as everybody may see them.
+	Knobs []Knob
 	// Demo are the names of made-up people that the sign-in page offers in development.
 	Demo []string
 }
 
 // Site answers HTTP requests. Create it with New; it is safe for concurrent use.
 type Site struct {
-	o       Options
-	own     string // the origin of BaseURL
-	socket  string // the address of the browser's socket route
-	pages   pages
-	assets  assets
-	schemas map[string]asset
-	table   []Route
+	o        Options
+	own      string // the origin of BaseURL
+	socket   string // the address of the browser's socket route
+	pages    pages
+	controls controlPages
+	assets   assets
+	schemas  map[string]asset
+	table    []Route
+
+	uploading     turns[uuid.UUID]
+	uploadingFrom turns[netip.Prefix]
+	watching      turns[uuid.UUID]
+	drained       chan struct{} // closed by Drain
 }
 
 // New checks the options, parses every template, reads every static file, and
@@ -131,16 +190,24 @@ func New(o Options) (*Site, error) {
 	switch {
 	case o.Chat == nil || o.Accounts == nil || o.Sessions == nil || o.Devices == nil || o.Tickets == nil || o.Revoker == nil:
 		return nil, errors.New("site: chat, accounts, sessions, devices, tickets and revoker are required")
-	case o.CSRF == nil || o.Origin == nil || o.ClientIP == nil || o.Limits == nil || o.Audit == nil:
-		return nil, errors.New("site: csrf, origin, client address, limits and audit are required")
-	case o.Sockets == nil || o.Presence == nil || o.Log == nil || o.Now == nil || o.Web == nil:
-		return nil, errors.New("site: sockets, presence, log, clock and web files are required")
+	case !o.Targets.Empty() && o.Grants == nil:
+		return nil, errors.New("site: tunnels need grants")
+	case o.Passkeys == nil || o.Services == nil:
+		return nil, errors.New("site: passkeys and services are required")
+	case o.CSRF == nil || o.CORS == nil || o.StepUp == (stepup.Policy{}) || o.Suspects == nil || o.Origin == nil || o.ClientIP == nil || o.Limits == nil || o.Audit == nil:
+		return nil, errors.New("site: csrf, cors, step-up, origin, client address, limits and audit are required")
+	case o.Sockets == nil || o.Presence == nil || o.Log == nil || o.Now == nil || o.Web == nil || o.Source == nil:
+		return nil, errors.New("site: sockets, presence, log, clock, web files and source are required")
+	case o.Uploads == nil || o.UploadBytes <= 0 || o.UploadBytes > upload.MaxBytes:
+		return nil, errors.New("site: uploads and their largest size are required")
 	case o.BaseURL == nil || o.BaseURL.Host == "":
 		return nil, errors.New("site: the base URL is required")
-	case o.RequestsPerMinute <= 0:
-		return nil, errors.New("site: RequestsPerMinute must be positive")
+	case !o.Admin.complete():
+		return nil, errors.New("site: every part of the security dashboard is required")
+	case o.RequestsPerMinute <= 0 || o.SessionsPerUser <= 0:
+		return nil, errors.New("site: RequestsPerMinute and SessionsPerUser must be positive")
 	}
-	s := &Site{o: o, own: o.BaseURL.Scheme + "://" + o.BaseURL.Host, socket: socketAddress(o.BaseURL)}
+	s := &Site{o: o, own: o.BaseURL.Scheme + "://" + o.BaseURL.Host, socket: socketAddress(o.BaseURL), controls: newControlPages(o), drained: make(chan struct{})}
 	if !o.Origin.Allowed(s.own) {
 		return nil, errors.New("site: the base URL is not among the allowed origins")
 	}
@@ -162,6 +229,8 @@ func New(o Options) (*Site, error) {
 
 // socketAddress is written into the page by the server. A page that took it from
 // its own address could be told to connect elsewhere.
+//
+//control:name output
 func socketAddress(base *url.URL) string {
 	scheme := "ws"
 	if base.Scheme == "https" {

@@ -10,9 +10,10 @@ import (
 
 // The socket routes that a ticket can be made for.
 const (
-	routeWS   = "/ws"
-	routeAuth = "/ws/auth"
-	routeCLI  = "/ws/cli" // for programs: it refuses every Origin, so the ticket names none
+	routeWS     = "/ws"
+	routeAuth   = "/ws/auth"
+	routePublic = "/ws/public"
+	routeCLI    = "/ws/cli" // for programs: it refuses every Origin, so the ticket names none
 )
 
 // postTicket makes a ticket that opens one socket on one route from one origin.
@@ -29,7 +30,7 @@ func (s *Site) postTicket(w http.ResponseWriter, c *call) error {
 	claims := ticket.Claims{User: c.actor.User.UUID, Session: c.session.SID, Route: sent.Route}
 	switch sent.Route {
 	case routeCLI:
-	case routeWS, routeAuth:
+	case routeWS, routeAuth, routePublic:
 		var err error
 		if claims.Origin, err = s.askingOrigin(c); err != nil {
 			return err

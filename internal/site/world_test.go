@@ -2,6 +2,7 @@ package site_test
 
 import (
 	"encoding/json"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,26 +14,31 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	portcullis "example.com/portcullis"
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/clientip"
+	"example.com/portcullis/internal/guard/cors"
 	"example.com/portcullis/internal/guard/csrf"
 	"example.com/portcullis/internal/guard/headers"
 	"example.com/portcullis/internal/guard/origin"
 	"example.com/portcullis/internal/guard/session"
 	"example.com/portcullis/internal/guard/session/sessiontest"
+	"example.com/portcullis/internal/guard/stepup"
 	"example.com/portcullis/internal/site"
 )
 
 const (
 	own      = "https://chat.example.com"
-	partner  = "https://embed.example.org" // a listed second origin
+	partner  = "https://embed.example.org"  // a listed second origin
+	listed   = "https://status.example.org" // listed for CORS, and nowhere else
 	evil     = "https://evil.example"
 	password = "correct horse battery"
 )
 
 // world is a Site over doubles that remember what was done to them.
 type world struct {
+	suspects suspects
 	t        *testing.T
 	site     *site.Site
 	handler  http.Handler
@@ -47,6 +53,10 @@ type world struct {
 	sockets  sockets
 	presence *presence
 	budgets  *budgets
+	files    *fileStore
+	passkeys *passkeys
+	services *services
+	admin    *admin
 }
 
 func newWorld(t *testing.T, change ...func(*site.Options)) *world {
@@ -54,10 +64,13 @@ func newWorld(t *testing.T, change ...func(*site.Options)) *world {
 	clock := sessiontest.NewClock()
 	w := &world{
 		t: t, clock: clock, sessions: &brittle{Memory: sessiontest.NewMemory(clock.Now)}, accounts: &accounts{},
-		events: &events{}, revoked: &revoked{}, limits: &limits{}, tickets: &tickets{}, sockets: sockets{}, presence: &presence{}, budgets: &budgets{},
+		events: &events{}, revoked: &revoked{}, limits: &limits{}, tickets: &tickets{}, sockets: sockets{}, presence: &presence{}, budgets: &budgets{}, files: newFileStore(), passkeys: &passkeys{}, services: &services{}, admin: newAdmin(clock.Now),
 	}
+	w.passkeys.accounts = w.accounts
 	w.rooms = &rooms{clock: clock, revoked: w.revoked}
 	core, err := chat.New(w.rooms, w.revoked, w.budgets, clock.Now)
+	must(t, err)
+	uploads, err := chat.NewUploads(w.files, w.files, w.budgets, 1<<30, clock.Now)
 	must(t, err)
 	manager, err := session.New(session.Options{Idle: time.Hour, Lifetime: 8 * time.Hour, Now: clock.Now, Unavailable: site.Unavailable}, w.sessions)
 	must(t, err)
@@ -65,12 +78,16 @@ func newWorld(t *testing.T, change ...func(*site.Options)) *world {
 	must(t, err)
 	origins, err := origin.New(own, partner)
 	must(t, err)
+	readers, err := cors.New([]string{partner, listed}, []string{own, partner})
+	must(t, err)
+	fresh, err := stepup.New(5 * time.Minute)
+	must(t, err)
 	base, err := url.Parse(own)
 	must(t, err)
 	o := site.Options{
-		Chat: core, Accounts: w.accounts, Sessions: manager, Devices: w.sessions, Tickets: w.tickets, CSRF: guard, Origin: origins,
-		ClientIP: clientip.New(nil), Limits: w.limits, Revoker: w.revoked, Sockets: w.sockets, Presence: w.presence, Audit: w.events,
-		Log: slog.New(slog.DiscardHandler), Now: clock.Now, Web: files(), BaseURL: base, RequestsPerMinute: 600, OpenSignUp: true,
+		Chat: core, Uploads: uploads, UploadBytes: 1 << 20, Accounts: w.accounts, Sessions: manager, Devices: w.sessions, Tickets: w.tickets, CSRF: guard, CORS: readers, StepUp: fresh, Suspects: &w.suspects, Passkeys: w.passkeys, Services: w.services, SessionsPerUser: 10, Origin: origins,
+		ClientIP: clientip.New(nil), Limits: w.limits, Revoker: w.revoked, Sockets: w.sockets, Presence: w.presence, Audit: w.events, Admin: w.admin.parts(),
+		Log: slog.New(slog.DiscardHandler), Now: clock.Now, Web: files(), Source: someSource(t), BaseURL: base, RequestsPerMinute: 600, OpenSignUp: true,
 	}
 	for _, f := range change {
 		f(&o)
@@ -84,6 +101,18 @@ func newWorld(t *testing.T, change ...func(*site.Options)) *world {
 	w.site.Routes(router)
 	w.handler = policy.Wrap(router)
 	return w
+}
+
+// someSource is a part of the program's own source that is quick to read.
+func someSource(t testing.TB) fstest.MapFS {
+	t.Helper()
+	m := fstest.MapFS{}
+	for _, path := range []string{"go.mod", "docs/controls/origin.md", "internal/guard/origin/origin.go", "internal/guard/origin/origin_test.go", "internal/attack/origin.go", "web/templates/layout.html"} {
+		b, err := fs.ReadFile(portcullis.Source(), path)
+		must(t, err)
+		m[path] = &fstest.MapFile{Data: b}
+	}
+	return m
 }
 
 func must(t testing.TB, err error) {
@@ -102,7 +131,12 @@ func files() fstest.MapFS {
 		"templates/sign-in.html":  form,
 		"templates/sign-up.html":  form,
 		"templates/chat.html":     `{{define "main"}}<main data-room="{{.Data.RoomID}}" data-socket="{{.Data.SocketURL}}" data-csrf="{{.CSRF}}"></main>{{end}}`,
-		"templates/sessions.html": `{{define "main"}}{{range .Data}}<p>{{.SID}} {{.Created}} {{.IP}} {{.UserAgent}} sockets={{.Sockets}} this={{.This}}</p>{{end}}{{end}}`,
+		"templates/sessions.html": `{{define "main"}}{{range .Data.Passkeys}}<p>{{.Name}} {{.LastUsed}}</p>{{end}}{{range .Data.Sessions}}<p>{{.SID}} {{.Created}} {{.IP}} {{.UserAgent}} sockets={{.Sockets}} this={{.This}}</p>{{end}}{{end}}`,
+		"templates/controls.html": `{{define "main"}}{{range .Data.Groups}}{{range .Rows}}{{if .Shown}}<p>{{.Name}} {{.Threat}}</p>{{end}}{{end}}{{end}}{{end}}`,
+		"templates/control.html":  `{{define "main"}}<h1>{{.Data.Title}}</h1>{{end}}`,
+		"templates/source.html":   `{{define "main"}}{{range .Data.Lines}}<p>{{.Text}}</p>{{end}}{{end}}`,
+		"templates/step-up.html":  form,
+		"templates/security.html": `{{define "main"}}<p>acts={{.Data.Acts}}</p>{{range .Data.Events}}<p>{{.ID}} {{.Name}} {{.UserAgent}}</p>{{end}}{{range .Data.Offenders}}<p>{{.Kind}} {{.Shown}} {{.Refused}}</p>{{end}}{{range .Data.Sockets}}<p>{{.ID}} {{.Masked}}</p>{{end}}{{end}}`,
 		"templates/error.html":    `{{define "main"}}<h1>{{.Data.Heading}}</h1><p>{{.Data.Text}}</p><code>{{.RequestID}}</code>{{end}}`,
 		"static/js/main.js":       `"use strict";`,
 		"static/css/base.css":     `body{}`,
@@ -248,5 +282,5 @@ func (w *world) wantEvent(name audit.Name, reason string) audit.Event {
 
 // changes counts everything that any call has changed.
 func (w *world) changes() int {
-	return w.rooms.writes + w.accounts.writes + len(w.revoked.list) + len(w.tickets.issued)
+	return w.admin.acts() + w.files.writes + w.rooms.writes + w.accounts.writes + w.passkeys.writes + len(w.revoked.list) + len(w.tickets.issued)
 }

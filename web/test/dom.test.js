@@ -19,6 +19,7 @@ const { rich } = await import('../static/js/ui/rich.js');
 /** @param {Parameters<typeof h>} args */
 const made = (...args) => /** @type {Fake} */ (/** @type {unknown} */ (h(...args)));
 
+//control:proves output
 test('the element helper refuses whatever could run script', () => {
   for (const props of [{ onclick: 'alert(1)' }, { ONERROR: 'x' }, { innerHTML: '<b>' }, { outerHTML: 'x' }, { srcdoc: 'x' }, { style: 'x' }, { formaction: '/x' }, { nonce: 'x' },
     { href: 'javascript:alert(1)' }, { href: ' java\nscript:alert(1)' }, { href: 'data:text/html,x' }, { href: '//evil.example' }, { src: 'blob:x' }, { 'xlink:href': 'javascript:x' }]) {
@@ -41,6 +42,7 @@ test('addresses: http, https and our own paths', () => {
 /** @param {string} body */
 const parts = (body) => /** @type {any[]} */ (rich(body, 'alice'));
 
+//control:proves output
 test('a message becomes text, links and the reader’s name, and nothing else', () => {
   const body = 'see https://example.com/a?b=1. @alice, not @bob, not x@alice.com <b>';
   const nodes = parts(body);
@@ -53,9 +55,19 @@ test('javascript: and data: stay text', () => {
   for (const body of ['javascript:alert(1)', 'data:text/html,<script>', 'https://', 'http:// x']) assert.ok(parts(body).every((n) => !(n instanceof Fake)), body);
 });
 
+//control:proves output
 test('a host that looks like another shows its real name', () => {
   const [, link] = parts('go to https://аррӏе.com/x');
   assert.match(link.textContent, /\[xn--80ak6aa92e\.com\]$/);
   const [, honest] = parts('go to https://apple.com/x');
   assert.equal(honest.textContent, 'https://apple.com/x');
+});
+
+//control:proves unicode
+test('a hidden character shows its code point, and what people write shows as it is', () => {
+  const shown = (/** @type {string} */ s) => parts(s).map((n) => n.textContent).join('');
+  assert.equal(shown('pay \u202Ecila'), 'pay U+202Ecila');
+  assert.equal(shown('ad\u200Bmin\u2066'), 'adU+200BminU+2066');
+  assert.equal(shown('hi\u{E0068}'), 'hiU+E0068');
+  for (const s of ['👨‍👩‍👧‍👦 🏳️‍🌈 ❤️', '\u{1F3F4}\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}', 'می\u200Cخواهم', 'שלום \u200Fx', 'क्\u200Dष', 'a\nb\tc']) assert.equal(shown(s), s);
 });

@@ -47,6 +47,7 @@ test('a frame that is not what the protocol says is refused', () => {
   for (const [name, frame] of cases) assert.throws(() => decode(typeof frame === 'string' ? frame : JSON.stringify(frame)), TypeError, name);
 });
 
+//control:proves schema
 test('nothing but the known fields of a frame is taken', () => {
   const text = `{"v":1,"type":"message.new","room_id":"${ID}","seq":5,"data":{"message":${JSON.stringify(MESSAGE).replace('{', '{"__proto__":{"admin":true},"html":"<b>",')}}}`;
   const f = /** @type {any} */ (decode(text));

@@ -38,6 +38,7 @@ function make(o) {
   return { s, frames, states, traffic, last: () => /** @type {FakeSocket} */ (FakeSocket.made.at(-1)), dials: () => FakeSocket.made.length };
 }
 
+//control:proves output
 test('the socket has to be on the page’s own host and not weaker than the page', () => {
   const page = { protocol: 'https:', host: 'app.example.com' };
   assert.equal(ownSocket('wss://app.example.com/ws', page), 'wss://app.example.com/ws');
@@ -144,17 +145,18 @@ test('a dial that says nothing is given up', async (t) => {
   s.end('stopped', '');
 });
 
-test('what the browser cannot get rid of is refused here and not piled up', async () => {
+//control:proves slow-consumer
+test('what the browser cannot get rid of is refused here and not piled up', async (t) => {
   const { s, last } = make();
+  t.after(() => s.end('stopped', ''));
   s.now();
   await settle();
   last().say(HELLO);
   await settle();
   last().bufferedAmount = 300_000;
-  await assert.rejects(s.request('message.send', {}), (/** @type {Refused} */ e) => e.code === 'busy');
+  await assert.rejects(Promise.race([s.request('message.send', {}), settle()]), (/** @type {Refused} */ e) => e.code === 'busy');
   s.tell('typing.start', {});
   assert.equal(last().sent.length, 0);
-  s.end('stopped', '');
 });
 
 test('close codes decide what comes next', async (t) => {
@@ -249,4 +251,28 @@ test('what is not a ticket is not offered', async () => {
   for (const bad of [null, {}, { ticket: '' }, { ticket: 'a b' }, { ticket: 'a.b.c, evil' }]) {
     await assert.rejects(ticket(new Api('c', ME.id, fakeFetch([[201, bad]]).fetch)));
   }
+});
+
+//control:proves msgpack
+test('with MessagePack the next link offers it, sends and reads binary frames, and text ends it', async () => {
+  const { pack, unpack } = await import('../static/js/protocol/msgpack.js');
+  const m = make();
+  m.s.encoding(true);
+  for (let i = 0; i < 50 && !m.dials(); i++) await new Promise((r) => setTimeout(r, 1));
+  const ws = m.last();
+  ws.protocol = 'portcullis.v1.msgpack';
+  assert.deepEqual(ws.protocols[0], 'portcullis.v1.msgpack');
+  /** @type {any} */ (ws).send = (/** @type {Uint8Array} */ b) => ws.sent.push(unpack(b));
+  const packed = (/** @type {unknown} */ v) => /** @type {any} */ (pack(v).buffer);
+  ws.onopen();
+  ws.say(packed(JSON.parse(HELLO)));
+  await settle();
+  assert.equal(m.states.at(-1), 'live');
+  const asked = m.s.request('message.send', { room_id: ME.id, body: 'hi' });
+  assert.equal(ws.sent[0].data.body, 'hi');
+  ws.say(packed({ v: 1, type: 'ack', re: ws.sent[0].id, data: { seq: 4 } }));
+  assert.equal((await asked).seq, 4);
+  ws.say(HELLO);
+  assert.notEqual(m.states.at(-1), 'live');
+  m.s.end('stopped', '');
 });

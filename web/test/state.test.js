@@ -3,7 +3,7 @@ import test from 'node:test';
 import { MAX_PENDING, Outbox } from '../static/js/state/outbox.js';
 import { effect, Signal } from '../static/js/state/signal.js';
 import { Store } from '../static/js/state/store.js';
-import { Timeline, rows } from '../static/js/state/timeline.js';
+import { HELD, MOST, Timeline, rows, span } from '../static/js/state/timeline.js';
 
 const ALICE = { id: '0190b6a0-1111-7aaa-8bbb-000000000001', username: 'alice', display_name: 'Alice' };
 const BOB = { id: '0190b6a0-1111-7aaa-8bbb-000000000002', username: 'bob', display_name: 'Bob' };
@@ -66,6 +66,23 @@ test('a room that is left keeps only its newest messages', () => {
   assert.equal(t.oldest, 301);
   assert.equal(t.find('m1'), undefined);
   assert.equal(t.complete, false);
+});
+
+//control:proves slow-consumer
+test('however much is written, the page draws and keeps only so much', () => {
+  const t = new Timeline(0);
+  for (let s = 1; s <= 5000; s++) {
+    t.apply(change(s));
+    if (t.messages.length > HELD) t.trim(); // as the page does while it shows the newest
+    const { from, to, length } = span(t.messages, 0, 1_000_000);
+    assert.ok(to - from <= MOST && to === length && length <= HELD, `${s}: draws ${from} to ${to} of ${length}`);
+  }
+  assert.ok(MOST <= 500);
+  assert.equal(t.messages.at(-1)?.seq, 5000);
+  const all = Array.from({ length: 1500 }, (_, i) => msg(i + 1));
+  assert.deepEqual(span(all, 700, 100), { from: 600, to: 700, length: 1500 }, 'somebody who reads further up');
+  assert.deepEqual(span(all, 700, 9999), { from: 200, to: 700, length: 1500 });
+  assert.deepEqual(span([], 0, 100), { from: 0, to: 0, length: 0 });
 });
 
 /** @param {Partial<{id: string, head_seq: number, read_seq: number, role: string}>} [o] */

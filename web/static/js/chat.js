@@ -1,5 +1,5 @@
 // @ts-check
-import { listOf, member, message, room as readRoom } from './protocol/frames.js';
+import { listOf, member, message, room as readRoom, stored } from './protocol/frames.js';
 import { meaning, removal } from './protocol/codes.js';
 import { Api, ApiError } from './net/api.js';
 import { LinkDown, Refused, Socket, ownSocket } from './net/socket.js';
@@ -67,7 +67,7 @@ const outbox = new Outbox({
   user: me.id,
   storage: storage(),
   send: async (p) => {
-    const ack = await socket.request('message.send', { room_id: p.room, body: p.body, ...(p.reply_to ? { reply_to: p.reply_to } : {}) }, { id: p.id });
+    const ack = await socket.request('message.send', { room_id: p.room, body: p.body, ...(p.reply_to ? { reply_to: p.reply_to } : {}), ...(p.uploads?.length ? { upload_ids: p.uploads } : {}) }, { id: p.id });
     if (store.timeline(p.room).messages.some((m) => m.client_id === p.id)) outbox.settle(p.id);
     return ack;
   },
@@ -267,7 +267,7 @@ mountDialogs();
 const waiting = () => outbox.waiting;
 mountPill(store, { waiting, dial: () => socket.now() });
 const step = mountRooms(store, (id) => void open(id));
-mountDetails(store, { protocol: () => socket.protocol, buffered: () => socket.buffered, waiting });
+mountDetails(store, { protocol: () => socket.protocol, buffered: () => socket.buffered, waiting, encoding: (msgpack) => socket.encoding(msgpack) });
 const timeline = mountTimeline(store, {
   pending: (id) => outbox.of(id),
   async older(id) {
@@ -295,8 +295,8 @@ const timeline = mountTimeline(store, {
   discard: (id) => outbox.discard(id),
 });
 const composer = mountComposer(store, {
-  send(body, reply_to) {
-    if (!outbox.add(store.current.value, body, reply_to)) return 'Too many messages wait already. Discard some, or wait for the connection.';
+  send(body, reply_to, uploads) {
+    if (!outbox.add(store.current.value, body, reply_to, uploads)) return 'Too many messages wait already. Discard some, or wait for the connection.';
     timeline.toEnd();
     return '';
   },
@@ -304,6 +304,8 @@ const composer = mountComposer(store, {
   lastOwn: () => store.timeline(store.current.value).messages.findLast((m) => m.author.id === me.id && !m.deleted_at),
   typing: () => { if (socket.live) socket.tell('typing.start', { room_id: store.current.value }); },
   idle: () => timeline.toEnd(),
+  upload: async (room, file, progress, stop) => stored(await api.upload(`/api/rooms/${room}/uploads`, file, progress, stop)),
+  status: async (id) => stored(await api.call('GET', `/api/uploads/${id}`)),
   async join() {
     const id = store.current.value;
     store.restart(id, store.room?.head_seq ?? 0);

@@ -48,6 +48,12 @@ if (card && form instanceof HTMLFormElement) {
   });
 }
 
+if (document.querySelector('[data-passkey]')) await import('./passkey.js');
+
+// A page that the browser froze when it was left is not thawed for the next person: what
+// it shows may be of a session that has ended meanwhile.
+addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); });
+
 // Signing out from a page without the chat: its tabs are told, the server clears the storage.
 if (document.getElementById('chat')) await import('./chat.js');
 else for (const out of document.querySelectorAll('form[data-sign-out]')) {

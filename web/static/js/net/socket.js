@@ -1,5 +1,5 @@
 // @ts-check
-import { SUBPROTOCOL, decode, encode } from '../protocol/frames.js';
+import { PACKED, SUBPROTOCOL, decode, encode, understand } from '../protocol/frames.js';
 import { verdict } from '../protocol/codes.js';
 import { uuid7 } from '../protocol/uuid7.js';
 import { backoff } from './backoff.js';
@@ -57,6 +57,17 @@ export function ownSocket(address, page) {
  * @property {() => boolean} [online]
  */
 
+/** How frames are written on one link. @typedef {{protocol: string, write: (id: string, type: string, data: Record<string, unknown>) => string | Uint8Array<ArrayBuffer>, read: (data: unknown) => Frame | null}} Writing */
+
+/** @type {Writing} */
+const TEXT = { protocol: SUBPROTOCOL, write: encode, read: (data) => { if (typeof data !== 'string') throw new RangeError('kind'); return decode(data); } };
+
+/** The other encoding, loaded when it is chosen. @returns {Promise<Writing>} */
+async function packed() {
+  const { pack, unpack } = await import('../protocol/msgpack.js');
+  return { protocol: PACKED, write: (id, type, data) => pack({ v: 1, id, type, data }), read: (data) => { if (!(data instanceof ArrayBuffer)) throw new RangeError('kind'); return understand(unpack(new Uint8Array(data))); } };
+}
+
 /**
  * One connection that stays: ticket → connect → hello → resume → live, and after a
  * loss again from the ticket. Close codes decide whether there is an again.
@@ -67,6 +78,8 @@ export class Socket {
   /** @type {WebSocket | null} */ #ws = null;
   /** Each dial has a number; what belongs to an older one is ignored. */ #dial = 0;
   #ready = false;
+  #writing = TEXT;
+  #packed = false;
   #failures = 0;
   #hint = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
@@ -94,6 +107,12 @@ export class Socket {
     if (this.#ended()) return;
     this.#drop();
     this.#set('offline', 'This device is offline.');
+  }
+
+  /** Chooses the encoding, for this page, from the next link on, which is at once. */
+  encoding(/** @type {boolean} */ msgpack) {
+    this.#packed = msgpack;
+    this.redial();
   }
 
   /** Ends for good, as after signing out. @param {'stopped'|'signed-out'} name @param {string} words */
@@ -133,9 +152,9 @@ export class Socket {
   /** @param {string} id @param {string} type @param {Record<string, unknown>} data */
   #send(id, type, data) {
     if (!this.#ready || this.#ws?.readyState !== 1) return false;
-    const text = encode(id, type, data);
-    this.#ws.send(text);
-    this.#o.onTraffic({ out: true, type, bytes: size(text) });
+    const frame = this.#writing.write(id, type, data);
+    this.#ws.send(frame);
+    this.#o.onTraffic({ out: true, type, bytes: size(frame) });
     return true;
   }
 
@@ -147,6 +166,7 @@ export class Socket {
     this.#timer = setTimeout(() => this.#lost(dial, 1006), DIAL_MS);
     let ticket;
     try {
+      this.#writing = this.#packed ? await packed() : TEXT;
       ticket = await this.#o.ticket();
     } catch (err) {
       const e = /** @type {{status?: number, retry?: number, message?: string}} */ (err);
@@ -154,20 +174,21 @@ export class Socket {
       return this.#lost(dial, e.status === 429 ? 4429 : e.status === 403 ? 1008 : e.status === 503 ? 1013 : 1006, e.retry);
     }
     if (dial !== this.#dial) return;
-    const ws = new this.#o.WebSocket(this.#o.url, [SUBPROTOCOL, `ticket.${ticket}`]);
+    const ws = new this.#o.WebSocket(this.#o.url, [this.#writing.protocol, `ticket.${ticket}`]);
     this.#ws = ws;
-    ws.onopen = () => { if (ws.protocol !== SUBPROTOCOL) ws.close(GIVEN_UP); };
+    ws.binaryType = 'arraybuffer';
+    ws.onopen = () => { if (ws.protocol !== this.#writing.protocol) ws.close(GIVEN_UP); };
     ws.onmessage = (e) => { if (dial === this.#dial) this.#read(dial, e.data); };
     ws.onclose = (e) => this.#lost(dial, e.code);
   }
 
   /** @param {number} dial @param {unknown} data */
   #read(dial, data) {
-    if (typeof data !== 'string') return this.#lost(dial, 1003);
     let f;
     try {
-      f = decode(data);
+      f = this.#writing.read(data);
     } catch (err) {
+      if (err instanceof RangeError) return this.#lost(dial, 1003);
       this.#o.onTraffic({ out: false, type: 'refused', bytes: size(data), note: /** @type {Error} */ (err).message, bad: true });
       return;
     }
@@ -244,8 +265,8 @@ export class Socket {
   }
 }
 
-/** @param {string} text */
-const size = (text) => new TextEncoder().encode(text).length;
+/** @param {unknown} frame */
+const size = (frame) => (typeof frame === 'string' ? new TextEncoder().encode(frame).length : /** @type {ArrayBuffer | Uint8Array} */ (frame).byteLength);
 
 /** @param {Frame | null} f */
 function note(f) {

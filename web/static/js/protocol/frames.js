@@ -1,12 +1,14 @@
 // @ts-check
 /**
- * Frames of portcullis.v1.json. What arrives is input: a frame is read into an
+ * Frames of portcullis.v1. What arrives is input: a frame is read into an
  * object of known shape, field by field, or it is refused. Nothing is copied from
  * it by name, so a field that nobody expects goes nowhere.
  *
  * @typedef {{id: string, username: string, display_name: string}} Person
  * @typedef {{emoji: string, users: string[]}} Reaction
- * @typedef {{id: string, seq: number, author: Person, body: string, created_at: string, client_id: string, reply_to: string, edited_at: string, deleted_at: string, reactions: Reaction[]}} Message
+ * @typedef {{id: string, name: string, mime: string, size: number, width: number, height: number}} Upload width 0: not a picture
+ * @typedef {{upload_id: string, size: number, status: string}} Stored
+ * @typedef {{id: string, seq: number, author: Person, body: string, created_at: string, client_id: string, reply_to: string, edited_at: string, deleted_at: string, reactions: Reaction[], uploads: Upload[]}} Message
  * @typedef {{message_id: string, seq: number, head_seq: number, role: string}} Ack
  * @typedef {{conn_id: string, session_ends_at: string, user: Person, messages_per_minute: number, rooms_per_connection: number, ping_every_ms: number}} Hello
  * @typedef {'message.new'|'message.edited'|'message.deleted'|'reaction.changed'} ChangeType
@@ -15,9 +17,10 @@
  *   | {type: 'member.changed', room_id: string, user: Person, role: string, muted_until: string}
  *   | {type: 'room.changed', room_id: string, title: string} | {type: 'room.removed', room_id: string, reason: string}
  *   | {type: 'presence.changed', room_id: string, user: Person, online: boolean} | {type: 'typing', room_id: string, user: Person}
- *   | {type: 'read.marked', room_id: string, seq: number} | {type: 'resync', room_id: string, head_seq: number} | {type: 'notice', slug: string}} Frame
+ *   | {type: 'read.marked', room_id: string, seq: number} | {type: 'resync', room_id: string, head_seq: number} | {type: 'notice', slug: string}
+ *   | {type: 'announcement', seq: number, body: string, created_at: string}} Frame
  */
-export const SUBPROTOCOL = 'portcullis.v1.json';
+export const SUBPROTOCOL = 'portcullis.v1.json', PACKED = 'portcullis.v1.msgpack';
 
 /** Longest message body, in code points: the server's limit. */
 export const MAX_BODY = 4096;
@@ -67,6 +70,18 @@ export function person(v) {
   return { id: id(o, 'id'), username: string(o, 'username'), display_name: optional(o, 'display_name') || string(o, 'username') };
 }
 
+/** @param {unknown} v @returns {Upload} */
+function upload(v) {
+  const o = object(v, 'upload');
+  return { id: id(o, 'id'), name: string(o, 'name'), mime: string(o, 'mime'), size: number(o, 'size'), width: count(o, 'width'), height: count(o, 'height') };
+}
+
+/** What became of a file, as the API tells its uploader. @param {unknown} v @returns {Stored} */
+export function stored(v) {
+  const o = object(v, 'answer');
+  return { upload_id: id(o, 'upload_id'), size: number(o, 'size'), status: string(o, 'status') };
+}
+
 /** @param {unknown} v @returns {Message} */
 export function message(v) {
   const o = object(v, 'message');
@@ -74,6 +89,7 @@ export function message(v) {
     id: id(o, 'id'), seq: number(o, 'seq'), author: person(o.author), body: string(o, 'body'), created_at: string(o, 'created_at'),
     client_id: optional(o, 'client_id'), reply_to: optional(o, 'reply_to'), edited_at: optional(o, 'edited_at'), deleted_at: optional(o, 'deleted_at'),
     reactions: list(o, 'reactions', (r) => { const x = object(r, 'reaction'); return { emoji: string(x, 'emoji'), users: list(x, 'users', (u) => String(u)) }; }),
+    uploads: list(o, 'uploads', upload),
   };
 }
 
@@ -102,8 +118,14 @@ function ack(f) {
  * @returns {Frame | null}
  * @throws {TypeError} its message is the place in the frame that is wrong
  */
-export function decode(text) {
-  const f = object(parse(text), 'frame');
+export const decode = (text) => understand(parse(text));
+
+/**
+ * The same for a frame that has been parsed, whichever way it was written.
+ * @param {unknown} parsed @returns {Frame | null}
+ */
+export function understand(parsed) {
+  const f = object(parsed, 'frame');
   must(f.v === 1, 'v');
   const type = string(f, 'type');
   switch (type) {
@@ -111,6 +133,7 @@ export function decode(text) {
     case 'ack': return { type, re: id(f, 're'), data: ack(f) };
     case 'error': return { type, re: optional(f, 're'), code: string(f, 'code'), retry_ms: number(f, 'retry_ms') };
     case 'notice': return { type, slug: string(object(f.data, 'data'), 'slug') };
+    case 'announcement': { const d = object(f.data, 'data'); return { type, seq: number(f, 'seq'), body: string(d, 'body'), created_at: string(d, 'created_at') }; }
   }
   if (!Object.hasOwn(f, 'room_id')) return null;
   const room_id = id(f, 'room_id'), d = object(f.data, 'data');

@@ -16,6 +16,7 @@ const AGAIN_MS = 1500;
  * @property {string} room
  * @property {string} body
  * @property {string} reply_to empty: none
+ * @property {string[]} uploads ids of its files
  * @property {number} at when it was written, ms since 1970
  * @property {'queued'|'sending'|'sent'|'failed'} status
  * @property {string} reason why it failed or waits, in words
@@ -64,13 +65,13 @@ export class Outbox {
   get size() { return this.#all.filter((p) => p.status !== 'sent').length; }
 
   /**
-   * @param {string} room @param {string} body @param {string} reply_to
+   * @param {string} room @param {string} body @param {string} reply_to @param {string[]} [uploads]
    * @returns {boolean} false: the queue is full
    */
-  add(room, body, reply_to) {
+  add(room, body, reply_to, uploads = []) {
     if (this.#all.length >= MAX_PENDING) return false;
     /** @type {Pending} */
-    const p = { id: uuid7(), user: this.#o.user, room, body, reply_to, at: Date.now(), status: 'queued', reason: '' };
+    const p = { id: uuid7(), user: this.#o.user, room, body, reply_to, uploads, at: Date.now(), status: 'queued', reason: '' };
     this.#all.push(p);
     this.#keep(p);
     this.#o.changed();

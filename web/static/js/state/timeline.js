@@ -68,6 +68,23 @@ export class Timeline {
   }
 }
 
+/** Messages drawn at most: the far end is dropped from the page, not from memory. */
+export const MOST = 500;
+/** Messages kept at most of the room that is looked at, at its newest end. */
+export const HELD = 2000;
+
+/**
+ * The window of messages to draw: at most count, and never more than MOST, up to the
+ * message with the seq lastShown (0: the newest).
+ * @param {Message[]} messages @param {number} lastShown @param {number} count
+ */
+//control:name slow-consumer
+export function span(messages, lastShown, count) {
+  let to = messages.length;
+  if (lastShown > 0) while (to > 0 && messages[to - 1].seq > lastShown) to--;
+  return { from: Math.max(0, to - Math.min(count, MOST)), to, length: messages.length };
+}
+
 /** Messages of one person closer together than this are shown as one block. */
 const BLOCK_MS = 5 * 60_000;
 

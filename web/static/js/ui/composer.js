@@ -2,6 +2,7 @@
 import { MAX_BODY, bodyProblem, characters } from '../protocol/frames.js';
 import { can } from '../protocol/roles.js';
 import { effect } from '../state/signal.js';
+import { mountAttach } from './attach.js';
 import { byID, text } from './h.js';
 import { moment } from './time.js';
 
@@ -14,12 +15,14 @@ const TYPING_EVERY_MS = 3000;
 /** @typedef {import('../protocol/frames.js').Message} Message */
 /**
  * @typedef {object} Actions
- * @property {(body: string, reply_to: string) => string} send why not, in words; empty when it is queued
+ * @property {(body: string, reply_to: string, uploads: string[]) => string} send why not, in words; empty when it is queued
  * @property {(m: Message, body: string) => Promise<string>} edit
  * @property {() => Message | undefined} lastOwn
  * @property {() => void} typing
  * @property {() => void} idle Esc with nothing to cancel
  * @property {() => void} join
+ * @property {import('./attach.js').Actions['upload']} upload
+ * @property {import('./attach.js').Actions['status']} status
  */
 
 /** Where messages are written. @param {Store} store @param {Actions} actions */
@@ -28,6 +31,7 @@ export function mountComposer(store, actions) {
   const context = byID('context'), contextText = byID('context-text'), count = byID('count'), typing = byID('typing'), bar = byID('join-bar'), join = byID('join'), joinText = byID('join-text');
   /** What was begun in each room. @type {Map<string, string>} */ const drafts = new Map();
   /** @type {{kind: 'edit'|'reply', message: Message} | null} */ let about = null;
+  const attach = mountAttach(store, actions);
   let room = '', told = 0;
 
   const fit = () => {
@@ -53,7 +57,9 @@ export function mountComposer(store, actions) {
   };
 
   const submit = async () => {
-    const body = box.value.replace(/\r\n?/g, '\n').trim();
+    const typed = box.value.replace(/\r\n?/g, '\n').trim(), editing = about?.kind === 'edit';
+    // A message has words, also for those who cannot see the picture: without any, the files' names.
+    const body = typed === '' && !editing ? attach.names : typed;
     if (body === '') return;
     const problem = bodyProblem(body);
     if (problem) { store.notice.value = `Not sent: ${problem}.`; return; }
@@ -64,8 +70,10 @@ export function mountComposer(store, actions) {
       button.disabled = false;
       if (why) { store.notice.value = `Not changed: ${why}.`; box.focus(); return; }
     } else {
-      const why = actions.send(body, what?.message.id ?? '');
+      if (attach.problem) { store.notice.value = attach.problem; return; }
+      const why = actions.send(body, what?.message.id ?? '', attach.ids);
       if (why) { store.notice.value = why; return; }
+      attach.clear();
     }
     set(null);
     box.value = '';
@@ -103,6 +111,7 @@ export function mountComposer(store, actions) {
       room = id;
       set(null);
       box.value = drafts.get(id) ?? '';
+      attach.draw();
       fit();
     }
     const writes = r ? can(r.role, 'send') : false, muted = me && Date.parse(me.muted_until) > Date.now() ? me.muted_until : '';

@@ -6,8 +6,8 @@ import { left } from './time.js';
 /** @typedef {import('../state/store.js').Store} Store */
 
 /** "This socket" and the last frames: what the connection is, never what was said on it.
- * @param {Store} store @param {{protocol: () => string, buffered: () => number, waiting: () => number}} o */
-export function mountDetails(store, { protocol, buffered, waiting }) {
+ * @param {Store} store @param {{protocol: () => string, buffered: () => number, waiting: () => number, encoding: (msgpack: boolean) => void}} o */
+export function mountDetails(store, { protocol, buffered, waiting, encoding }) {
   const chat = byID('chat'), toggle = byID('toggle-details'), panel = byID('details');
   const small = matchMedia('(max-width: 1040px)');
   /** @param {boolean} open */
@@ -16,6 +16,13 @@ export function mountDetails(store, { protocol, buffered, waiting }) {
   toggle.addEventListener('click', () => { set(chat.dataset.details === 'closed'); if (small.matches && chat.dataset.details === 'open') byID('close-details').focus(); });
   byID('close-details').addEventListener('click', shut);
   panel.addEventListener('keydown', (e) => { if (e.key === 'Escape' && small.matches) { e.stopPropagation(); shut(); } });
+
+  const other = byID('s-encoding');
+  other.addEventListener('click', () => {
+    const on = other.getAttribute('aria-pressed') !== 'true';
+    other.setAttribute('aria-pressed', String(on));
+    encoding(on);
+  });
 
   const [conn, version, ends, sent, meter, queue, buffer] = ['conn', 'protocol', 'ends', 'rate', 'meter', 'queue', 'buffer'].map((name) => byID(`s-${name}`)), frames = byID('frames');
   const show = () => {

@@ -14,6 +14,7 @@ const SINKS = new Set(['innerhtml', 'outerhtml', 'srcdoc', 'style', 'formaction'
 const LINKS = new Set(['href', 'src', 'xlink:href']);
 
 /** @param {string} tag @param {Props | null} [props] @param {...Kid} kids @returns {HTMLElement} */
+//control:name output
 export function h(tag, props, ...kids) {
   if (/^(script|iframe|object|embed|base|link|meta|style)$/i.test(tag)) throw new Error(`h: <${tag}> is not made here`);
   const el = document.createElement(tag);

@@ -1,4 +1,5 @@
 // @ts-check
+import { files } from './files.js';
 import { h, icon } from './h.js';
 import { rich } from './rich.js';
 import { day, hour, moment, plural } from './time.js';
@@ -41,7 +42,7 @@ function article(key, data, more, author, me, body, gone, foot, meta, tools) {
 /** @param {Extract<Row, {kind: 'message'}>} row @param {Person} me @param {boolean} mayReact */
 function sent({ key, message: m, more, quoted }, me, mayReact) {
   const gone = m.deleted_at !== '';
-  const body = gone ? ['This message was deleted.'] : [m.reply_to ? quote(m.reply_to, quoted) : null, ...rich(m.body, me.username)];
+  const body = gone ? ['This message was deleted.'] : [m.reply_to ? quote(m.reply_to, quoted) : null, ...rich(m.body, me.username), files(m.uploads, m.author.display_name)];
   const foot = m.reactions.map((r) => {
     const mine = r.users.includes(me.id), n = r.users.length;
     return h('button', { type: 'button', class: 'react', tabindex: -1, disabled: !mayReact, 'aria-pressed': mine, 'aria-label': `${r.emoji} ${n}${mine ? ', yours too' : ''}`, data: { act: `react ${r.emoji}` } }, r.emoji, h('span', null, String(n)));

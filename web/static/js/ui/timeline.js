@@ -2,7 +2,7 @@
 import { can } from '../protocol/roles.js';
 import { EMOJI } from '../protocol/emoji.js';
 import { effect } from '../state/signal.js';
-import { rows } from '../state/timeline.js';
+import { HELD, MOST, rows, span as windowOf } from '../state/timeline.js';
 import { byID, near, patch, text } from './h.js';
 import { openMenu } from './menu.js';
 import { element, same } from './message.js';
@@ -24,8 +24,8 @@ import { plural } from './time.js';
  * @property {(id: string) => void} discard
  */
 
-/** Messages drawn at first, added at a time, and drawn at most: the far end is dropped from the page, not from memory. */
-const FIRST = 100, STEP = 100, MOST = 600;
+/** Messages drawn at first, and added at a time. */
+const FIRST = 100, STEP = 100;
 /** Closer to the end than this counts as being there. */
 const NEAR = 60;
 /** More new messages per second than this are announced as a number. */
@@ -40,12 +40,7 @@ export function mountTimeline(store, actions) {
 
   const timeline = () => store.timeline(room);
   /** The window of messages on the page: from, to. */
-  const span = () => {
-    const all = timeline().messages;
-    let to = all.length;
-    if (lastShown > 0) while (to > 0 && all[to - 1].seq > lastShown) to--;
-    return { from: Math.max(0, to - count), to, length: all.length };
-  };
+  const span = () => windowOf(timeline().messages, lastShown, count);
 
   /** Draws without a word to screen readers: what appears now was there before. */
   const silently = () => {
@@ -63,6 +58,8 @@ export function mountTimeline(store, actions) {
   };
 
   const draw = () => {
+    // A room that is written into for days must not fill the page's memory while nobody scrolls.
+    if (stick && lastShown === 0 && timeline().messages.length > HELD) timeline().trim();
     const { from, to, length } = span(), t = timeline(), role = store.room?.role ?? '';
     const items = rows(t, actions.pending(room), store.me.id, from, to);
     const mayReact = can(role, 'react');
