@@ -12,6 +12,7 @@ import (
 	"example.com/portcullis/internal/app"
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/config"
+	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/authz"
 )
 
@@ -69,6 +70,7 @@ func userCommand() command {
        portcullis user password <name>                                                password on standard input
        portcullis user role <name> user|auditor|admin
        portcullis user disable <name> | enable <name>
+       portcullis user delete <name>                                                  for good: the name, the files and what was written go
 
 Everything but list and add ends the user's sessions, on every node, at once.
 
@@ -88,13 +90,14 @@ example: openssl rand -base64 18 | tee /dev/tty | portcullis user add carol -rol
 			return errUsage
 		}
 		return withApp(ctx, p, func(ctx context.Context, parts app.Parts, _ *app.Backends) error {
-			return user(ctx, p, parts.Accounts, verb, name, *display, *role, fs.Arg(0))
+			return user(ctx, p, parts, verb, name, *display, *role, fs.Arg(0))
 		})
 	}
 	return c
 }
 
-func user(ctx context.Context, p process, accounts *account.Service, verb, name, display, role, word string) error {
+func user(ctx context.Context, p process, parts app.Parts, verb, name, display, role, word string) error {
+	accounts := parts.Accounts
 	switch verb {
 	case "list":
 		users, err := accounts.List(ctx, 1000)
@@ -114,7 +117,18 @@ func user(ctx context.Context, p process, accounts *account.Service, verb, name,
 		if err != nil {
 			return err
 		}
+		parts.Audit.Record(ctx, audit.Event{Name: audit.AuthzAdmin, Level: audit.Warn, Control: "password", Reason: "user_add", User: u.ID.String(), Detail: string(u.Role)})
 		_, err = fmt.Fprintln(p.Stdout, userLine(u))
+		return err
+	case "delete":
+		u, err := accounts.Find(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := accounts.Erase(ctx, u.ID); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(p.Stdout, "%s is erased; what was written there is emptied within the hour\n", u.ID)
 		return err
 	case "password":
 		pw, err := readPassword(p)
@@ -191,6 +205,7 @@ func revoke(ctx context.Context, p process, parts app.Parts, b *app.Backends, u 
 		}
 	}
 	for _, id := range ended {
+		parts.Audit.Record(ctx, audit.Event{Name: audit.TokenRevoked, Level: audit.Warn, Control: "session", Reason: reason, User: u.ID.String(), Session: audit.Ref(id.String())})
 		parts.Node.Revoke(ctx, chat.Revocation{Session: chat.SessionID{UUID: id}, User: u.ID, Reason: reason, At: time.Now()})
 	}
 	_, err := fmt.Fprintf(p.Stdout, "%d sessions ended\n", len(ended))

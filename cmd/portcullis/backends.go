@@ -14,6 +14,7 @@ import (
 	"example.com/portcullis/internal/account"
 	"example.com/portcullis/internal/app"
 	"example.com/portcullis/internal/config"
+	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/secret"
 )
 
@@ -37,13 +38,13 @@ func withApp(ctx context.Context, p process, do func(context.Context, app.Parts,
 			cfg.RedisURL = secret.NewText(redis)
 		}
 	}
-	log := slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: audit.Escape}))
 	backends, err := app.OpenBackends(ctx, cfg, dir, log, func(string, time.Duration) {})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, backends.Close(context.WithoutCancel(ctx))) }()
-	if err := migrated(ctx, cfg, backends); err != nil {
+	if err := migrated(ctx, cfg, backends, log); err != nil {
 		return err
 	}
 	parts, err := app.Hardened(ctx, cfg, backends, log, "command", nil)

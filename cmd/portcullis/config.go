@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 
 	"example.com/portcullis/internal/config"
 )
@@ -43,35 +42,4 @@ example: PORTCULLIS_ENV=production portcullis config check`,
 		return errUsage
 	}
 	return c
-}
-
-func versionCommand() command {
-	c := command{
-		name:    "version",
-		summary: "print version, commit and Go version",
-		usage:   "usage: portcullis version\n\nexample: portcullis version",
-	}
-	c.run = func(_ context.Context, p process, args []string) error {
-		if err := c.parse(c.flags(p), args, 0, 0); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintln(p.Stdout, version())
-		return err
-	}
-	return c
-}
-
-// version reads what the Go toolchain recorded in the binary.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "portcullis (built without module information)"
-	}
-	commit := ""
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			commit = " " + s.Value[:12]
-		}
-	}
-	return fmt.Sprintf("portcullis %s%s %s", info.Main.Version, commit, info.GoVersion)
 }

@@ -36,10 +36,10 @@ example: portcullis health`,
 		}
 		scheme := "http"
 		client := &http.Client{Timeout: 2 * time.Second}
-		if cfg.TLSCert != "" {
+		if cfg.TLS() {
 			scheme = "https"
-			// Loopback to ourselves: the certificate names the public host, not this address.
-			client.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}}
+			// Loopback to ourselves: the authority may be one that this account does not know.
+			client.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: cfg.BaseURL.Hostname(), MinVersion: tls.VersionTLS12}}
 		}
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+net.JoinHostPort("127.0.0.1", port)+"/readyz", nil)
 		if err != nil {

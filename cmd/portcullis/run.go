@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"example.com/portcullis/internal/config"
@@ -22,6 +23,10 @@ type process struct {
 	// Interrupted is called once a stop has begun: the next Ctrl-C then ends the
 	// process at once instead of being swallowed while sockets drain.
 	Interrupted func()
+
+	// Hangup starts listening to SIGHUP, on which certificates are read again, and
+	// returns how to stop. nil: there is no such signal.
+	Hangup func() (<-chan os.Signal, func())
 }
 
 // command is one verb. Its usage text has an example; -h prints it.
@@ -56,7 +61,7 @@ func run(ctx context.Context, p process) int {
 }
 
 func commands() []command {
-	return []command{serveCommand(), migrateCommand(), userCommand(), sessionCommand(), roomCommand(), configCommand(), devcertCommand(), healthCommand(), versionCommand()}
+	return []command{serveCommand(), migrateCommand(), userCommand(), sessionCommand(), roomCommand(), announceCommand(), serviceCommand(), tunnelCommand(), auditCommand(), responseCommand(), configCommand(), devcertCommand(), drillCommand(), healthCommand(), versionCommand()}
 }
 
 func help(w io.Writer) {

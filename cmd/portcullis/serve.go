@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -16,18 +14,8 @@ import (
 
 	"example.com/portcullis/internal/app"
 	"example.com/portcullis/internal/config"
-	"example.com/portcullis/internal/devcert"
 	"example.com/portcullis/internal/embedded"
-)
-
-// Deadlines of plain HTTP. All are gone once a connection becomes a socket, which
-// then has its own (internal/socket).
-const (
-	headerTimeout = 5 * time.Second  // a slow-loris client is dropped after this
-	readTimeout   = 15 * time.Second // 64 KiB over a bad mobile link
-	writeTimeout  = 30 * time.Second
-	idleTimeout   = 60 * time.Second
-	maxHeader     = 16 << 10 // cookies, a ticket and what browsers send fit in 4 KiB
+	"example.com/portcullis/internal/guard/audit"
 )
 
 func serveCommand() command {
@@ -53,25 +41,17 @@ example: PORTCULLIS_LISTEN=127.0.0.1:9000 portcullis serve`,
 func serve(ctx context.Context, p process) (err error) {
 	begin := time.Now()
 	cfg, err := config.Load(p.Environ)
-	if err != nil {
-		return err
-	}
 	log := logger(cfg, p.Stderr)
-	certificate, err := loadCertificate(cfg)
+	defer func() { recordRefusal(log, err) }()
 	if err != nil {
 		return err
 	}
-	// The port first: nothing has to be undone when somebody else has it.
-	public, err := listen(cfg.Listen)
+	// The ports first: nothing has to be undone when somebody else has one.
+	ports, err := openListeners(&cfg)
 	if err != nil {
 		return err
 	}
-	defer public.Close()
-	cfg.Listen = public.Addr().String() // with the port that :0 became
-	if cfg.BaseURL.Port() == "0" {
-		_, port, _ := net.SplitHostPort(cfg.Listen)
-		cfg.BaseURL.Host = net.JoinHostPort(cfg.BaseURL.Hostname(), port)
-	}
+	defer ports.Close()
 
 	dir := dataDir(cfg)
 	backends, err := app.OpenBackends(ctx, cfg, dir, log, phase(p.Stderr))
@@ -84,13 +64,16 @@ func serve(ctx context.Context, p process) (err error) {
 		return err
 	}
 	defer forget()
-	if err := migrated(ctx, cfg, backends); err != nil {
+	if err := migrated(ctx, cfg, backends, log); err != nil {
 		return err
 	}
 	node := "node-" + rand.Text()[:8]
 	log = log.With("node", node)
 	parts, err := app.Hardened(ctx, cfg, backends, log, node, demoNames(cfg))
 	if err != nil {
+		return err
+	}
+	if err := parts.Tunnels.Resolve(ctx); err != nil {
 		return err
 	}
 	var demo app.Demo
@@ -103,39 +86,34 @@ func serve(ctx context.Context, p process) (err error) {
 	if err != nil {
 		return err
 	}
-	servers := []*http.Server{server(a.Handler(), certificate, log)}
-	listeners := []net.Listener{public}
-	if cfg.PrivateListen != "" {
-		private, err := listen(cfg.PrivateListen)
-		if err != nil {
-			return err
-		}
-		servers = append(servers, server(a.Private(), nil, log))
-		listeners = append(listeners, private)
+	servers, err := ports.servers(cfg, a, log)
+	if err != nil {
+		return err
 	}
-	return runServers(ctx, p, cfg, a, servers, listeners, func() {
+	return runServers(ctx, p, cfg, a, ports, servers, func() {
 		printCard(p.Stdout, cfg, backends, demo, time.Since(begin))
 	})
 }
 
 // runServers serves until ctx ends or a part fails, then drains: readiness off,
 // sockets closed with a time to come back, requests finished, background work ended.
-func runServers(ctx context.Context, p process, cfg config.Config, a *app.App, servers []*http.Server, listeners []net.Listener, ready func()) error {
+func runServers(ctx context.Context, p process, cfg config.Config, a *app.App, ports *listening, servers []served, ready func()) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	failed := make(chan error, len(servers)+1)
 	var wg sync.WaitGroup
 	wg.Go(func() { failed <- a.Run(background) })
-	for i, s := range servers {
+	wg.Go(func() { ports.watch(background, p.Hangup, a.CertificateChanged) })
+	for _, s := range servers {
 		wg.Go(func() {
 			var err error
 			if s.TLSConfig != nil {
-				err = s.ServeTLS(listeners[i], "", "")
+				err = s.ServeTLS(s.on, "", "")
 			} else {
-				err = s.Serve(listeners[i])
+				err = s.Serve(s.on)
 			}
 			if !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("serve %s: %w", listeners[i].Addr(), err)
+				failed <- fmt.Errorf("serve %s: %w", s.on.Addr(), err)
 			}
 		})
 	}
@@ -162,45 +140,11 @@ func runServers(ctx context.Context, p process, cfg config.Config, a *app.App, s
 	return err
 }
 
-func server(h http.Handler, certificate *tls.Certificate, log *slog.Logger) *http.Server {
-	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	if certificate != nil {
-		s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate}}
-	}
-	return s
-}
-
-// loadCertificate reads the configured certificate; nil without one.
-func loadCertificate(cfg config.Config) (*tls.Certificate, error) {
-	if cfg.TLSCert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("load PORTCULLIS_TLS_CERT and PORTCULLIS_TLS_KEY: %w", err)
-	}
-	if cfg.Production() && devcert.Made(pair.Leaf) {
-		return nil, config.Problems{{What: "PORTCULLIS_TLS_CERT is a development certificate", Why: "nobody outside this machine trusts it, and nobody should", Next: "use a certificate of a public CA"}}
-	}
-	return &pair, nil
-}
-
-func listen(addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, &embedded.Error{What: "cannot listen on " + addr, Why: err.Error(), Next: "stop the program that has the port, or choose another with PORTCULLIS_LISTEN", Err: err}
-	}
-	return l, nil
-}
-
 // migrated brings the schema up to date in development; in production that is a
 // step of its own with its own rights, so here it is only checked.
-func migrated(ctx context.Context, cfg config.Config, b *app.Backends) error {
+func migrated(ctx context.Context, cfg config.Config, b *app.Backends, log *slog.Logger) error {
 	if !cfg.Production() {
-		return b.DB.Migrate(ctx)
+		return b.Migrate(ctx, log)
 	}
 	n, err := b.DB.Pending(ctx)
 	if err != nil {
@@ -209,14 +153,14 @@ func migrated(ctx context.Context, cfg config.Config, b *app.Backends) error {
 	if n > 0 {
 		return fmt.Errorf("%d migrations are pending: run `portcullis migrate` first", n)
 	}
-	return nil
+	return b.CheckRole(ctx)
 }
 
 func logger(cfg config.Config, w io.Writer) *slog.Logger {
 	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, nil))
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: audit.Escape}))
 	}
-	return slog.New(slog.NewTextHandler(w, nil))
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: audit.Escape}))
 }
 
 // dataDir is where the embedded stack lives.

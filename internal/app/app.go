@@ -30,10 +30,13 @@ import (
 	"example.com/portcullis/internal/fanout"
 	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/clientip"
+	"example.com/portcullis/internal/guard/detect"
 	"example.com/portcullis/internal/guard/headers"
 	"example.com/portcullis/internal/guard/host"
+	"example.com/portcullis/internal/guard/response"
 	"example.com/portcullis/internal/site"
 	"example.com/portcullis/internal/socket"
+	"example.com/portcullis/internal/tunnel"
 )
 
 // Parts are what an App is made of. Hardened fills them all.
@@ -46,22 +49,34 @@ type Parts struct {
 	ClientIP *clientip.Resolver
 	Headers  *headers.Policy
 	Accounts *account.Service
+	Services *account.Services
 	Chat     *chat.Service
+	Uploads  *chat.Uploads
+	Board    *chat.Board
 	Rooms    chat.Store
 	Node     *fanout.Node
 	Sockets  *socket.Server
+	Tunnels  *tunnel.Relay
 	Site     *site.Site
 
 	// Ready asks each dependency whether it answers, by name.
 	Ready map[string]func(context.Context) error
+	// Detector reads the security log, and Responses is what follows from it.
+	Detector  *detect.Detector
+	Responses *response.Book
+	// Monitor says every minute that the security log is alive.
+	Monitor *audit.Monitor
 	// Purge removes what has passed its time.
 	Purge func(context.Context) error
+	// Rates keeps the numbers of the dashboard until its context ends.
+	Rates func(context.Context)
 }
 
 // App is a server that is ready to serve.
 type App struct {
 	Parts
 	draining atomic.Bool
+	ready    readiness
 	public   http.Handler
 	private  http.Handler
 }
@@ -77,8 +92,8 @@ func New(p Parts) (*App, error) {
 		given bool
 	}{
 		{"Log", p.Log != nil}, {"Registry", p.Registry != nil}, {"Audit", p.Audit != nil}, {"Host", p.Host != nil}, {"ClientIP", p.ClientIP != nil}, {"Headers", p.Headers != nil},
-		{"Accounts", p.Accounts != nil}, {"Chat", p.Chat != nil}, {"Rooms", p.Rooms != nil}, {"Node", p.Node != nil}, {"Sockets", p.Sockets != nil}, {"Site", p.Site != nil},
-		{"Ready", len(p.Ready) > 0}, {"Purge", p.Purge != nil},
+		{"Accounts", p.Accounts != nil}, {"Services", p.Services != nil}, {"Chat", p.Chat != nil}, {"Uploads", p.Uploads != nil}, {"Board", p.Board != nil}, {"Rooms", p.Rooms != nil}, {"Node", p.Node != nil}, {"Sockets", p.Sockets != nil}, {"Tunnels", p.Tunnels != nil}, {"Site", p.Site != nil},
+		{"Ready", len(p.Ready) > 0}, {"Purge", p.Purge != nil}, {"Monitor", p.Monitor != nil}, {"Rates", p.Rates != nil}, {"Detector", p.Detector != nil}, {"Responses", p.Responses != nil},
 	} {
 		if !part.given {
 			return nil, fmt.Errorf("app: %s is missing", part.name)
@@ -110,16 +125,35 @@ func (a *App) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	errs := make(chan error, 2)
+	errs := make(chan error, 4)
 	wg.Go(func() { errs <- a.Node.Run(ctx); stop() })
 	wg.Go(func() { errs <- a.Sockets.Run(ctx); stop() })
+	wg.Go(func() { errs <- a.Monitor.Run(ctx) })
+	wg.Go(func() { errs <- a.Detector.Run(ctx, a.Audit, a.respond); stop() })
+	wg.Go(func() { a.Responses.Run(ctx, a.unread) })
 	wg.Go(func() { a.purge(ctx) })
+	wg.Go(func() { a.Rates(ctx) })
+	wg.Go(func() {
+		a.Uploads.Run(ctx, func(err error) { a.Log.Warn("files wait in quarantine or were not swept", "error", err) })
+	})
 	wg.Wait()
-	err := errors.Join(<-errs, <-errs)
+	err := errors.Join(<-errs, <-errs, <-errs, <-errs)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// respond does what follows from a rule that fired.
+func (a *App) respond(ctx context.Context, f detect.Firing) {
+	if err := a.Responses.Fired(ctx, f); err != nil {
+		a.Log.Warn("no response to a rule that fired", "rule", f.Rule, "error", err)
+	}
+}
+
+// unread says that responses of other nodes are not known here.
+func (a *App) unread(err error) {
+	a.Log.Warn("responses could not be read; those that are known stay in force", "error", err)
 }
 
 func (a *App) purge(ctx context.Context) {
@@ -141,6 +175,7 @@ func (a *App) purge(ctx context.Context) {
 // nobody here, and clients are told to come back elsewhere after a random wait.
 func (a *App) Drain(ctx context.Context) error {
 	a.draining.Store(true)
+	a.Site.Drain()
 	return a.Sockets.Shutdown(ctx)
 }
 

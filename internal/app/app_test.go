@@ -16,12 +16,16 @@ import (
 
 	"example.com/portcullis/internal/app"
 	"example.com/portcullis/internal/config"
+	"example.com/portcullis/internal/guard/certs"
 	"example.com/portcullis/internal/testkit"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-const base = "http://app.portcullis.localhost:8080"
+const (
+	base    = "http://app.portcullis.localhost:8080"
+	private = "http://127.0.0.1:9090"
+)
 
 // world is a whole application on real servers, without a listener.
 type world struct {
@@ -68,6 +72,8 @@ func (w *world) get(t *testing.T, h http.Handler, url string) *httptest.Response
 	return res
 }
 
+//control:proves headers
+//control:proves hsts
 func TestHandler_everyAnswerCarriesTheSecurityHeadersAlsoRefusals(t *testing.T) {
 	w := newWorld(t)
 	for path, want := range map[string]int{"/sign-in": 200, "/": 303, "/no/such/page": 404, "/api/rooms": 401, "/livez": 200, "/ws": 426, "/ws/auth": 426, "/ws/cli": 426} {
@@ -83,6 +89,7 @@ func TestHandler_everyAnswerCarriesTheSecurityHeadersAlsoRefusals(t *testing.T) 
 	}
 }
 
+//control:proves host
 func TestHandler_aReboundNameGetsNothingButHealth(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/", "/sign-in", "/api/session", "/schemas/asyncapi.json", "/csp-report"} {
@@ -98,6 +105,7 @@ func TestHandler_aReboundNameGetsNothingButHealth(t *testing.T) {
 	}
 }
 
+//control:proves startup
 func TestHandler_numbersAndProfilesAreNotPublic(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
@@ -106,11 +114,12 @@ func TestHandler_numbersAndProfilesAreNotPublic(t *testing.T) {
 		}
 	}
 	testkit.Eventually(t, 5*time.Second, func() bool {
-		res := w.get(t, w.Private(), base+"/metrics")
+		res := w.get(t, w.Private(), private+"/metrics")
 		return res.Code == http.StatusOK && strings.Contains(res.Body.String(), `portcullis_security_events_total{event="sys_startup"} 1`)
 	})
 }
 
+//control:proves limiter-failure
 func TestReady_saysWhichPartIsAwayOnlyInPrivate(t *testing.T) {
 	w := newWorld(t)
 	if res := w.get(t, w.Handler(), base+"/readyz"); res.Code != http.StatusOK {
@@ -124,16 +133,21 @@ func TestReady_saysWhichPartIsAwayOnlyInPrivate(t *testing.T) {
 	var detail struct {
 		Failed map[string]string `json:"failed"`
 	}
-	res := w.get(t, w.Private(), base+"/readyz")
+	res := w.get(t, w.Private(), private+"/readyz")
 	if err := json.Unmarshal(res.Body.Bytes(), &detail); err != nil || detail.Failed["redis"] == "" {
 		t.Errorf("private detail: %s", res.Body)
 	}
+	testkit.Eventually(t, 10*time.Second, func() bool { // budgets are this node's own now, and that is said
+		w.get(t, w.Handler(), base+"/sign-in")
+		return strings.Contains(w.log.String(), "ws_limiter_degraded")
+	})
 	if res := w.get(t, w.Handler(), base+"/livez"); res.Code != http.StatusOK {
 		t.Error("a restart would not mend Redis: livez must stay well")
 	}
 	w.redis.Resume()
 }
 
+//control:proves drain
 func TestDrain_turnsReadinessOffFirst(t *testing.T) {
 	w := newWorld(t)
 	if err := w.Drain(t.Context()); err != nil {
@@ -144,6 +158,7 @@ func TestDrain_turnsReadinessOffFirst(t *testing.T) {
 	}
 }
 
+//control:proves route-policy
 func TestRoutes_areTheOnesOfTheDocument(t *testing.T) {
 	w := newWorld(t)
 	var got []string
@@ -164,6 +179,7 @@ func TestRoutes_areTheOnesOfTheDocument(t *testing.T) {
 	}
 }
 
+//control:proves startup
 func TestNew_refusesAMissingPart(t *testing.T) {
 	if _, err := app.New(app.Parts{}); err == nil {
 		t.Error("an application without parts must not be made")
@@ -181,3 +197,15 @@ func (s *safeBuffer) Write(p []byte) (int, error) {
 	return s.b.Write(p)
 }
 func (s *safeBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
+
+// A renewal that does not happen must be heard of weeks before the outage.
+//
+//control:proves certificates
+func TestCertificateChanged_saysThatTheEndIsNear(t *testing.T) {
+	w := newWorld(t)
+	w.CertificateChanged(certs.Change{Kind: certs.Expiring, Reason: "14_days", Serial: "4711", NotAfter: time.Date(2026, 12, 7, 9, 0, 0, 0, time.UTC)})
+	testkit.Eventually(t, 5*time.Second, func() bool {
+		log := w.log.String()
+		return strings.Contains(log, `"cert_expiring"`) && strings.Contains(log, `"14_days"`) && strings.Contains(log, "serial 4711 ends 2026-12-07 09:00")
+	})
+}

@@ -122,7 +122,7 @@ func SeedDemo(ctx context.Context, dataDir string, accounts *account.Service, ro
 }
 
 func seedRoom(ctx context.Context, rooms chat.Store, people map[string]chat.Person, title string, v chat.Visibility, owner string, others, lines []string) error {
-	room, err := rooms.CreateRoom(ctx, people[owner].ID, title, v, chat.MaxRoomsPerUser)
+	room, err := rooms.CreateRoom(ctx, people[owner].ID, title, v)
 	if err != nil {
 		return err
 	}

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	portcullis "example.com/portcullis"
 	"example.com/portcullis/internal/account"
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/config"
@@ -18,16 +21,23 @@ import (
 	"example.com/portcullis/internal/guard/admission"
 	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/clientip"
+	"example.com/portcullis/internal/guard/cors"
 	"example.com/portcullis/internal/guard/csrf"
+	"example.com/portcullis/internal/guard/detect"
 	"example.com/portcullis/internal/guard/headers"
 	"example.com/portcullis/internal/guard/host"
 	"example.com/portcullis/internal/guard/origin"
+	"example.com/portcullis/internal/guard/passkey"
 	"example.com/portcullis/internal/guard/password"
 	"example.com/portcullis/internal/guard/ratelimit"
+	"example.com/portcullis/internal/guard/response"
 	"example.com/portcullis/internal/guard/session"
+	"example.com/portcullis/internal/guard/stepup"
 	"example.com/portcullis/internal/guard/ticket"
+	guard "example.com/portcullis/internal/guard/tunnel"
 	"example.com/portcullis/internal/site"
 	"example.com/portcullis/internal/socket"
+	"example.com/portcullis/internal/tunnel"
 	"example.com/portcullis/internal/wire"
 	"example.com/portcullis/web"
 )
@@ -51,7 +61,12 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	events, err := audit.New(audit.Options{Log: log, Store: b.DB.Events(), Now: now})
+	chain, err := auditChain(ctx, c, b)
+	if err != nil {
+		return Parts{}, err
+	}
+	history := b.DB.Events(chain)
+	events, err := audit.New(audit.Options{Log: log, Store: history, Now: now})
 	if err != nil {
 		return Parts{}, err
 	}
@@ -65,7 +80,17 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 	if err != nil {
 		return Parts{}, err
 	}
-	csrfGuard, err := csrf.New(origins...)
+	// Our own origin is none of the trusted ones: its pages say Sec-Fetch-Site: same-origin,
+	// and in an old browser their Origin is the Host. Only others need to be named.
+	csrfGuard, err := csrf.New(slices.DeleteFunc(slices.Clone(c.AllowedOrigins), func(o string) bool { return o == base })...)
+	if err != nil {
+		return Parts{}, err
+	}
+	readers, err := cors.New(c.CORSOrigins, origins)
+	if err != nil {
+		return Parts{}, err
+	}
+	fresh, err := stepup.New(c.StepUpWithin)
 	if err != nil {
 		return Parts{}, err
 	}
@@ -76,10 +101,23 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 	addresses := clientip.New(c.TrustedProxies)
 
 	memory := ratelimit.NewMemory(now)
-	limits := ratelimit.NewFallback(ratelimit.NewRedis(b.Redis, redisPrefix), memory, fallbackShare, func(err error) {
-		events.Record(ctx, audit.Event{Name: audit.LimiterDegraded, Level: audit.Warn, Control: "ratelimit", Reason: "redis_unavailable"})
+	book, err := response.New(b.DB.Responses(), events, now)
+	if err != nil {
+		return Parts{}, err
+	}
+	honey, err := b.DB.Responses().Honey(ctx)
+	if err != nil {
+		return Parts{}, err
+	}
+	detector, err := detect.New(honey)
+	if err != nil {
+		return Parts{}, err
+	}
+	fallback := ratelimit.NewFallback(ratelimit.NewRedis(b.Redis, redisPrefix), memory, fallbackShare, func(err error) {
+		events.Record(ctx, audit.Event{Name: audit.LimiterDegraded, Level: audit.Warn, Control: "limiter-failure", Reason: "redis_unavailable"})
 		log.Warn("rate limits fall back to this node's memory", "error", err)
 	})
+	limits := book.Limit(fallback)
 
 	sessions, err := session.New(session.Options{Idle: c.SessionIdle, Lifetime: c.SessionLifetime, Now: now, Unavailable: site.Unavailable}, b.DB.Sessions())
 	if err != nil {
@@ -111,8 +149,28 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 	if err != nil {
 		return Parts{}, err
 	}
+	files, err := newFiles(c, events)
+	if err != nil {
+		return Parts{}, err
+	}
+	uploads, err := chat.NewUploads(b.DB.Uploads(), files, newBudgets(limits, c, events), int64(c.UploadQuota), now)
+	if err != nil {
+		return Parts{}, err
+	}
 	accounts, err := account.New(account.Options{Store: b.DB.Accounts(), Networks: b.DB.Sessions(), Passwords: passwords, Limits: limits, Revoker: fan, Audit: events, Now: now,
 		TriesPerMinute: c.SignInsPerMinute, OpenSignUp: c.OpenSignUp})
+	if err != nil {
+		return Parts{}, err
+	}
+	party, err := passkey.New(c.BaseURL, now)
+	if err != nil && !errors.Is(err, passkey.ErrNoName) { // without a name there are none, and the pages do not offer them
+		return Parts{}, err
+	}
+	passkeys, err := account.NewPasskeys(accounts, party, b.DB.Passkeys())
+	if err != nil {
+		return Parts{}, err
+	}
+	services, err := account.NewServices(accounts, b.DB.Services(), c.SessionIdle, c.SessionLifetime)
 	if err != nil {
 		return Parts{}, err
 	}
@@ -124,9 +182,13 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 	if err != nil {
 		return Parts{}, err
 	}
+	board, err := chat.NewBoard(b.DB.Announcements(), fan, now)
+	if err != nil {
+		return Parts{}, err
+	}
 	sockets, err := socket.New(socket.Options{
 		Chat: service, Codec: codec, Sessions: sessions, Accounts: accounts, Tickets: tickets, Host: hosts, Origin: originPolicy, ClientIP: addresses,
-		Limits: limits, Gate: admission.NewGate(c.SocketsPerNode), Leases: admission.NewLeases(b.Redis, redisPrefix, leaseTTL), Feed: fan,
+		Limits: limits, Gate: admission.NewGate(c.SocketsPerNode), Leases: admission.NewLeases(b.Redis, redisPrefix, leaseTTL), Feed: fan, Announcements: b.DB.Announcements(),
 		Audit: events, Log: log, Registerer: registry, Now: now,
 		Config: socket.Numbers{MessagesPerMinute: c.MessagesPerMinute, MessageBurst: c.MessageBurst, HandshakesPerMinute: c.HandshakesPerMinute,
 			SocketsPerUser: c.SocketsPerUser, SessionIdle: c.SessionIdle, RevalidateEvery: c.RevalidateEvery, PingEvery: c.PingEvery},
@@ -135,22 +197,51 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 		return Parts{}, err
 	}
 	fan.SetSink(sockets)
+	targets, err := guard.NewTargets(c.Tunnels)
+	if err != nil {
+		return Parts{}, err
+	}
+	tunnels, err := tunnel.New(tunnel.Options{Targets: targets, Limits: guard.NewLimits(int64(c.TunnelBytes), c.TunnelIdle), Grants: b.DB.Grants(),
+		Leases: admission.NewLeases(b.Redis, redisPrefix+"tunnel:", leaseTTL), Resolver: net.DefaultResolver, Now: now})
+	if err != nil {
+		return Parts{}, err
+	}
+	rates := &pulse{from: registry, now: now}
 	pages, err := site.New(site.Options{
-		Chat: service, Accounts: accounts, Sessions: sessions, Devices: b.DB.Sessions(), Tickets: tickets, CSRF: csrfGuard, Origin: originPolicy, ClientIP: addresses,
-		Limits: limits, Revoker: fan, Sockets: sockets, Presence: fan, Audit: events, Log: log, Now: now, Web: web.FS, BaseURL: c.BaseURL,
+		Chat: service, Uploads: uploads, UploadBytes: int64(c.UploadBytes), Accounts: accounts, Sessions: sessions, Devices: b.DB.Sessions(), Tickets: tickets, CSRF: csrfGuard, CORS: readers, StepUp: fresh, Suspects: book, SessionsPerUser: c.SessionsPerUser, Passkeys: passkeys, Services: services, Origin: originPolicy, ClientIP: addresses,
+		Limits: limits, Revoker: fan, Sockets: sockets, Presence: fan, Targets: targets, Grants: b.DB.Grants(),
+		Admin: site.Admin{Events: history, Sockets: watched{sockets}, Responses: responses{book, b.DB.Responses(), events}, Users: accounts, Board: board, Pulse: rates.Pulse},
+		Audit: events, Log: log, Now: now, Web: web.FS, Source: portcullis.Source(), Knobs: knobs(c), BaseURL: c.BaseURL,
 		RequestsPerMinute: c.RequestsPerMinute, OpenSignUp: c.OpenSignUp, Demo: demo,
 	})
 	if err != nil {
 		return Parts{}, err
 	}
 	return Parts{
-		Config: c, Log: log, Registry: registry, Audit: events, Host: hosts, ClientIP: addresses, Headers: headerPolicy, Accounts: accounts, Chat: service, Rooms: rooms, Node: fan, Sockets: sockets, Site: pages,
+		Config: c, Log: log, Registry: registry, Audit: events, Host: hosts, ClientIP: addresses, Headers: headerPolicy, Accounts: accounts, Services: services, Chat: service, Uploads: uploads, Board: board, Rooms: rooms, Node: fan, Sockets: sockets, Tunnels: tunnels, Site: pages,
 		Ready: map[string]func(context.Context) error{
-			"postgres": b.DB.Ping,
-			"redis":    func(ctx context.Context) error { return b.Redis.Ping(ctx).Err() },
+			"postgres": untrusted(events, "postgres", b.DB.Ping),
+			"redis":    untrusted(events, "redis", func(ctx context.Context) error { return b.Redis.Ping(ctx).Err() }),
 		},
-		Purge: b.DB.Purge,
+		Purge: func(ctx context.Context) error {
+			return errors.Join(b.DB.Purge(ctx), b.DB.Forget(ctx, c.KeepMessages), history.Purge(ctx))
+		},
+		Detector: detector, Responses: book, Rates: rates.run,
+		Monitor: &audit.Monitor{Log: events, Now: now, StoreNow: b.DB.Now},
 	}, nil
+}
+
+// knobs are the variables as the pages about controls show them to everybody.
+func knobs(c config.Config) []site.Knob {
+	var all []site.Knob
+	for _, s := range c.Settings() {
+		k := site.Knob{Name: s.Name, Value: s.Value, Default: s.Default, Doc: s.Doc}
+		if s.Min != "" {
+			k.Range = s.Min + " – " + s.Max
+		}
+		all = append(all, k)
+	}
+	return all
 }
 
 // ticketKeys are the configured ones, or in development those in the database, so
@@ -167,6 +258,21 @@ func ticketKeys(ctx context.Context, c config.Config, b *Backends) ([]ticket.Key
 		return nil, errors.New("app: production needs ticket keys") // config refuses it first
 	}
 	return b.DB.Keys().TicketKeys(ctx)
+}
+
+// auditChain has the configured key, or in development that of the database.
+func auditChain(ctx context.Context, c config.Config, b *Backends) (*audit.Chain, error) {
+	key, err := c.AuditKeyBytes()
+	if err == nil && key.Len() == 0 {
+		if c.Production() {
+			return nil, errors.New("app: production needs a key for the security log") // config refuses it first
+		}
+		key, err = b.DB.Keys().AuditKey(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return audit.NewChain(key)
 }
 
 // source joins what fan-out reads from PostgreSQL.

@@ -4,11 +4,25 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"sync"
 	"time"
 )
 
-// readyTimeout bounds one look at every dependency; an orchestrator asks again soon.
-const readyTimeout = 2 * time.Second
+const (
+	// readyTimeout bounds one look at every dependency; an orchestrator asks again soon.
+	readyTimeout = 2 * time.Second
+	// readyFor is how long one look is the answer: everybody may ask, so asking often
+	// must not be a way to keep the dependencies busy.
+	readyFor = 500 * time.Millisecond
+)
+
+// readiness is the latest look at the dependencies. One caller looks, the others
+// wait for it.
+type readiness struct {
+	mu     sync.Mutex
+	at     time.Time
+	failed map[string]string
+}
 
 // livez says that the process answers, and nothing else: restarting it would not
 // mend a database.
@@ -42,7 +56,13 @@ func (a *App) unready(ctx context.Context) map[string]string {
 	if a.draining.Load() {
 		return map[string]string{"server": "draining"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	a.ready.mu.Lock()
+	defer a.ready.mu.Unlock()
+	if time.Since(a.ready.at) < readyFor {
+		return a.ready.failed
+	}
+	// The look outlives a caller who hangs up: its result is everybody's.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
 	defer cancel()
 	failed := map[string]string{}
 	for name, ask := range a.Ready {
@@ -50,5 +70,6 @@ func (a *App) unready(ctx context.Context) map[string]string {
 			failed[name] = err.Error()
 		}
 	}
+	a.ready.at, a.ready.failed = time.Now(), failed
 	return failed
 }

@@ -4,13 +4,12 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
-	"net/http/pprof"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/clientip"
+	"example.com/portcullis/internal/tunnel"
 )
 
 // publicRoutes is every route of the public listener. What stands around all of
@@ -32,26 +31,15 @@ func (a *App) publicRoutes() http.Handler {
 	r.Handle("/ws", a.Sockets.WS())
 	r.Handle("/ws/auth", a.Sockets.Auth())
 	r.Handle("/ws/cli", a.Sockets.CLI())
+	if !a.Tunnels.Off() { // otherwise the address is as unknown as any other
+		r.Handle(tunnel.Prefix+"*", a.Tunnels.Handler(a.Sockets))
+	}
+	r.Handle("/ws/public", a.Sockets.Public())
 
 	r.Group(func(r chi.Router) {
 		r.Use(a.checkHost)
 		a.Site.Routes(r) // its table names every page and call
 	})
-	return r
-}
-
-// privateRoutes is every route of the private listener, which is loopback or a
-// private address: numbers and profiles tell an attacker where it hurts.
-func (a *App) privateRoutes() http.Handler {
-	r := chi.NewRouter()
-	r.Handle("/metrics", promhttp.HandlerFor(a.Registry, promhttp.HandlerOpts{Registry: a.Registry}))
-	r.Get("/livez", a.livez)
-	r.Get("/readyz", a.readyDetail)
-	r.HandleFunc("/debug/pprof/*", pprof.Index)
-	r.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	r.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	r.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	r.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return r
 }
 

@@ -14,6 +14,7 @@ import (
 
 const key = "k1:SHn5dyLk0yHJgV3Gq2O1bFq3mZ5Y8rT0uW7xC4vB6nM=" // made for this test
 
+//control:proves startup
 func TestLoad_emptyEnvironmentIsASafeDevelopmentServer(t *testing.T) {
 	c, err := config.Load(nil)
 	if err != nil {
@@ -24,6 +25,8 @@ func TestLoad_emptyEnvironmentIsASafeDevelopmentServer(t *testing.T) {
 	}
 }
 
+//control:proves startup
+//control:proves secrets
 func TestLoad_productionListsEveryWeaknessAtOnce(t *testing.T) {
 	_, err := config.Load([]string{"PORTCULLIS_ENV=production", "PORTCULLIS_BASE_URL=http://localhost:8080", "PORTCULLIS_ALLOWED_ORIGINS=http://other.example"})
 	problems, ok := errors.AsType[config.Problems](err)
@@ -42,9 +45,10 @@ func TestLoad_productionListsEveryWeaknessAtOnce(t *testing.T) {
 	}
 }
 
+//control:proves startup
 func TestLoad_aWholeProductionConfigurationIsAccepted(t *testing.T) {
-	c, err := config.Load([]string{"PORTCULLIS_ENV=production", "PORTCULLIS_BASE_URL=https://chat.example.com", "DATABASE_URL=postgres://app:pw@db/chat",
-		"REDIS_URL=rediss://app:pw@redis:6379", "PORTCULLIS_TICKET_KEYS=" + key, "PORTCULLIS_TRUSTED_PROXIES=10.0.0.0/8,fd00::/8"})
+	c, err := config.Load([]string{"PORTCULLIS_ENV=production", "PORTCULLIS_BASE_URL=https://chat.example.com", "DATABASE_URL=postgres://app:pw@db/chat?sslmode=verify-full",
+		"REDIS_URL=rediss://app:pw@redis:6379", "PORTCULLIS_TICKET_KEYS=" + key, "PORTCULLIS_AUDIT_KEY=" + strings.TrimPrefix(key, "k1:"), "PORTCULLIS_TRUSTED_PROXIES=10.0.0.0/8,fd00::/8"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +57,8 @@ func TestLoad_aWholeProductionConfigurationIsAccepted(t *testing.T) {
 	}
 }
 
+//control:proves clientip
+//control:proves startup
 func TestLoad_badValuesAreNamedWithTheVariable(t *testing.T) {
 	tests := []struct{ name, env, want string }{
 		{"misspelt", "PORTCULLIS_MESSAGE_PER_MINUTE=5", "did you mean PORTCULLIS_MESSAGES_PER_MINUTE?"},
@@ -84,6 +90,8 @@ func TestLoad_badValuesAreNamedWithTheVariable(t *testing.T) {
 	}
 }
 
+//control:proves startup
+//control:proves secrets
 func TestLoad_secretsComeFromFilesAndNeverPrint(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "url")
 	if err := os.WriteFile(path, []byte("postgres://app:canary-pw@db/chat\n"), 0o600); err != nil {
@@ -112,6 +120,7 @@ func TestLoad_secretsComeFromFilesAndNeverPrint(t *testing.T) {
 	}
 }
 
+//control:proves startup
 func TestDoc_isWhatTheRepositoryHolds(t *testing.T) {
 	var want bytes.Buffer
 	if err := config.Doc(&want); err != nil {

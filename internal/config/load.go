@@ -189,6 +189,15 @@ func (k *TicketKey) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// AuditKeyBytes decodes AuditKey. Its error never repeats the key.
+func (c Config) AuditKeyBytes() (secret.Bytes, error) {
+	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(c.AuditKey.Reveal()))
+	if err != nil {
+		return secret.Bytes{}, errors.New("PORTCULLIS_AUDIT_KEY is not base64")
+	}
+	return secret.NewBytes(b), nil
+}
+
 // bounds checks every number against its floor and ceiling.
 func (c Config) bounds() Problems {
 	var ps Problems

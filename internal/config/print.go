@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 
+	"example.com/portcullis/internal/guard/tunnel"
 	"example.com/portcullis/internal/secret"
 )
 
@@ -40,6 +41,12 @@ func show(value any) string {
 			ids[i] = k.ID + ":" + secret.Mask
 		}
 		return strings.Join(ids, ",")
+	case []tunnel.Target: // the pages about controls show values to everybody: no addresses
+		names := make([]string, len(x))
+		for i, t := range x {
+			names[i] = t.Name + "=" + string(t.Protocol) + ":" + secret.Mask
+		}
+		return strings.Join(names, ",")
 	case []string:
 		return strings.Join(x, ",")
 	case []netip.Prefix:

@@ -1,15 +1,19 @@
 package devcert_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"example.com/portcullis/internal/devcert"
 )
 
+//control:proves devcert
 func TestMake_theCertificateIsGoodHereAndNowhereElse(t *testing.T) {
 	now := time.Now()
 	f, err := devcert.Make(t.TempDir(), now)
@@ -52,6 +56,7 @@ func TestMake_theCertificateIsGoodHereAndNowhereElse(t *testing.T) {
 	}
 }
 
+//control:proves devcert
 func TestMake_theCAIsConstrainedSoThatAStolenOneCannotSignForOthers(t *testing.T) {
 	f, err := devcert.Make(t.TempDir(), time.Now())
 	if err != nil {
@@ -67,5 +72,37 @@ func TestMake_theCAIsConstrainedSoThatAStolenOneCannotSignForOthers(t *testing.T
 	}
 	if !ca.PermittedDNSDomainsCritical || len(ca.PermittedDNSDomains) != 1 || ca.PermittedDNSDomains[0] != "localhost" || len(ca.PermittedIPRanges) != 2 || !ca.MaxPathLenZero {
 		t.Errorf("constraints: %+v", ca.PermittedDNSDomains)
+	}
+}
+
+// A key that is committed is everybody's, and stays in the history.
+//
+//control:proves devcert
+func TestRepository_holdsNoPrivateKey(t *testing.T) {
+	root := filepath.Join("..", "..")
+	read := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules" || d.Name() == "artifacts" || d.Name() == "secrets" || d.Name() == "bin"):
+			return fs.SkipDir // not in the repository, by .gitignore
+		case !d.Type().IsRegular():
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		read++
+		for _, kind := range []string{"", "EC ", "RSA ", "ENCRYPTED ", "OPENSSH "} {
+			if bytes.Contains(b, []byte("-----BEGIN "+kind+"PRIVATE"+" KEY-----\n")) {
+				t.Errorf("%s holds a private key", path)
+			}
+		}
+		return nil
+	})
+	if err != nil || read < 100 {
+		t.Fatalf("read %d files: %v", read, err)
 	}
 }
