@@ -33,31 +33,76 @@ var traces = map[string][]trace{
 	"ratelimit":          {{"excess_rate_limit_exceeded", "ratelimit"}},
 	"replay":             {{"ws_replay_rejected", "replay"}},
 	"revocation":         {{"ws_revoked_close", "revocation"}},
-	"delivery":           {{"ws_slow_consumer", "outbox"}},
+	"existence":          {{"authz_fail", "authz"}},
+	"delivery":           {{"authz_change", "delivery"}},
+	"slow-consumer":      {{"ws_slow_consumer", "slow-consumer"}},
+	"errors":             {{"input_validation_fail", "schema"}},
+	"room-names":         {{"input_validation_fail", "schema"}},
+	"admin-separation":   {{"malicious_extraneous", "schema"}, {"authz_fail", "admin-separation"}, {"input_validation_discrete_fail", "schema"}},
+	"output":             nil, // text is welcome
+	"route-policy":       nil, // nobody is signed in, which is not an event of itself
 	"handshake":          {{"malicious_cors", "origin"}},
 	"handshake-protocol": {{"ws_handshake_reject", "handshake-protocol"}},
 	"first-message":      {{"ws_handshake_reject", "first-message"}},
 	"dispatch":           {{"sequence_fail", "dispatch"}, {"input_validation_discrete_fail", "schema"}},
 	"close":              {{"ws_protocol_error", "frames"}},
 	"heartbeat":          {{"ws_heartbeat_lost", "heartbeat"}},
+	"tls":                {{"cleartext_refused", "tls"}},
+	"mtls":               {{"tls_peer_refused", "mtls"}},
+	"proxies":            {{"ws_handshake_reject", "handshake-protocol"}},
+	"slow-upgrade":       nil, // net/http drops it before there is a request
+	"tunnel":             nil, // none is configured there: the addresses do not exist; tunnel_test.go attacks a server with one
+	"business-limits":    {{"excess_rate_limit_exceeded", "business-limits"}},
+	"retention":          {{"user_deleted", "retention"}},
+	"upload":             {{"upload_validation", "upload"}, {"authz_fail", "authz"}},
+	"malware":            {{"upload_validation", "malware"}},
+	"compression":        {{"ws_protocol_error", "frames"}},
+	"inflated-size":      {{"ws_message_too_big", "inflated-size"}},
+	"msgpack":            {{"input_validation_fail", "msgpack"}},
+	"unicode":            {{"input_validation_fail", "unicode"}},
+	"detection":          {{"malicious_direct_reference", "detection"}},
 	"sql":                nil, // a search for such a text is a search
+	"step-up":            {{"authz_fail", "step-up"}, {"authn_login_fail", "password"}},
+	"passkey":            {{"authn_login_fail", "passkey"}, {"malicious_extraneous", "schema"}},
+	"session-limit":      {{"excess_sessions_exceeded", "session-limit"}},
+	"sign-out-cleanup":   {{"session_logout", "session"}},
+	"lease-refresh":      {{"sequence_fail", "dispatch"}},
+	"cors":               {{"malicious_cors", "cors"}, {"malicious_cors", "origin"}},
+	"service-identity":   {{"authn_login_fail", "service-identity"}, {"malicious_cors", "service-identity"}},
 	"headers":            nil, // they are looked at, and nothing is refused
 }
 
 // otherTraces are attacks on a control that another one stops first, by title.
 var otherTraces = map[string][]trace{
-	"a slow-loris handshake holds a connection open, one header byte at a time":                    nil, // net/http drops it before there is a request
-	"an account is made with a password that everybody tries first":                                {{"input_validation_fail", "validation"}},
-	"the ticket comes back in the answer, for everybody who logs answers":                          nil, // an honest handshake, whose answer is read
-	"a forged ticket: 8 KiB of nothing":                                                            {{"ws_handshake_reject", "handshake-protocol"}},
-	"a cross-site form smuggles JSON as text/plain, which needs no preflight":                      {{"input_validation_fail", "validation"}},
-	"a removed member goes on reading through the socket that is open":                             {{"authz_change", "delivery"}},
-	"a thief opens a socket with the cookie after its owner signed out, with a ticket from before": {{"ws_handshake_reject", "session"}},
+	"a page with a token and a reflected word is asked for in gzip":                                     nil,                           // it is answered, as it is
+	"a file that is a picture and a script comes back from the chat's own origin with the script in it": {{"upload_stored", "upload"}}, // the picture is welcome
+	"a member of a room reads in a photograph where its author lives":                                   {{"upload_stored", "upload"}},
+	"script in a chat page opens a tunnel with the session and the ticket of the chat":                  {{"input_validation_fail", "schema"}},
+	"somebody on the way talks a client down to TLS 1.0, to CBC or to a suite without forward secrecy":  nil, // there is never a request
+	"an account is made with a password that everybody tries first":                                     {{"input_validation_fail", "schema"}},
+	"the ticket comes back in the answer, for everybody who logs answers":                               nil, // an honest handshake, whose answer is read
+	"a forged ticket: 8 KiB of nothing":                                                                 {{"ws_handshake_reject", "handshake-protocol"}},
+	"a cross-site form smuggles JSON as text/plain, which needs no preflight":                           {{"input_validation_fail", "schema"}},
+	"a thief opens a socket with the cookie after its owner signed out, with a ticket from before":      {{"ws_handshake_reject", "session"}},
 }
 
 // impatient makes a server of its own wait less where waiting is all that an attack does.
-var impatient = map[string][]string{"heartbeat": {"PORTCULLIS_PING_EVERY=1s"}}
+var impatient = map[string][]string{
+	"heartbeat": {"PORTCULLIS_PING_EVERY=1s"},
+	"step-up":   {"PORTCULLIS_STEP_UP_WITHIN=10s"},
+	"cors":      {"PORTCULLIS_CORS_ORIGINS=" + attack.ListedReader},
+}
 
+// doors are attacks on another listener than the public one, by title.
+var doors = map[string]string{
+	"a program speaks in clear and is quietly sent on to https, so that nobody ever notices":              "PORTCULLIS_PLAIN_LISTEN",
+	"a stranger comes to the listener for services with no certificate, and with one of their own making": "PORTCULLIS_SERVICE_LISTEN",
+}
+
+//control:proves audit
+//control:proves tls
+//control:proves mtls
+//control:proves slow-upgrade
 func TestAttack(t *testing.T) {
 	t.Parallel()
 	controls := map[string][]attack.Attack{}
@@ -81,7 +126,11 @@ func TestAttack(t *testing.T) {
 				t.Run(a.Title, func(t *testing.T) {
 					s := shared
 					if a.Strict {
-						s = start(t, impatient[control]...)
+						env := impatient[control]
+						if control == "tls" || control == "mtls" {
+							env = secured(t)
+						}
+						s = start(t, env...)
 					}
 					lose(t, s, a)
 				})
@@ -95,7 +144,11 @@ func lose(t *testing.T, s *Server, a attack.Attack) {
 	ctx, cancel := context.WithTimeout(t.Context(), attackTimeout)
 	defer cancel()
 	mark, begin := s.Logs.Mark(), time.Now()
-	outcome, err := a.Run(ctx, s.Target(t))
+	target := s.Target(t)
+	if door := variable(s.env, doors[a.Title]); door != "" {
+		target = s.at(t, door)
+	}
+	outcome, err := a.Run(ctx, target)
 	if err != nil {
 		t.Fatalf("the attack could not be carried out: %v", err)
 	}

@@ -13,6 +13,12 @@ import (
 
 // The protocol as docs/protocol.md tells it, spoken by a client that knows nothing else.
 
+//control:proves authz
+//control:proves delivery
+//control:proves dispatch
+//control:proves first-message
+//control:proves origin
+//control:proves revocation
 func TestConversation(t *testing.T) {
 	t.Parallel()
 	s := startGenerous(t)

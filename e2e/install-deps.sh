@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need: PostgreSQL 15+, Redis 7+, Chromium, Node.js 20+.
+# Installs what the tests need: PostgreSQL 15+, Redis 7+, Chromium, Node.js 20+, nginx, HAProxy, Caddy.
 # As root on Debian it installs; anywhere else it prints the commands and stops.
 set -euo pipefail
 
@@ -11,7 +11,11 @@ have redis-server || have valkey-server || packages+=(redis-server)
 have chromium || have chromium-browser || have google-chrome || packages+=(chromium)
 have node || packages+=(nodejs)
 have npm || packages+=(npm)
+have nginx || packages+=(nginx-light)
+have haproxy || packages+=(haproxy)
+have caddy || packages+=(caddy)
 have git || packages+=(git)
+have clamd || [[ -x /usr/sbin/clamd ]] || packages+=(clamav-daemon)
 have gcc || packages+=(gcc libc6-dev) # the race detector needs cgo
 # Chromium draws emoji and Latin text in screenshots only with fonts.
 if have fc-list; then
@@ -29,4 +33,10 @@ if [[ $(id -u) -ne 0 ]] || ! have apt-get; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
+# The tests start servers themselves: none may come up as a service and take port 80 or 443.
+if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+  printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+  chmod 0755 /usr/sbin/policy-rc.d
+  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+fi
 apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null

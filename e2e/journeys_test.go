@@ -15,6 +15,8 @@ import (
 
 // TestBrowser is what people do on the real pages, in one browser. Each person has a
 // browser context of their own, and every claim a server.
+//
+//control:proves output
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	b := newBrowser(t)

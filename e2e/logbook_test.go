@@ -182,6 +182,7 @@ func (l *logbook) findings() []string {
 	return found
 }
 
+//control:proves secrets
 func TestLogbook_findsWhatNoLogMayHold(t *testing.T) {
 	for _, tt := range []struct {
 		name, line string

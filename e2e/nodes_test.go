@@ -31,6 +31,7 @@ func at(t *testing.T, c *attack.Client, s *Server) *attack.Client {
 	return c.At(s.Target(t))
 }
 
+//control:proves fanout
 func TestNodes_deliverAcrossInOneOrder(t *testing.T) {
 	t.Parallel()
 	a, b := twoNodes(t)
@@ -80,6 +81,7 @@ func closeTimes(t *testing.T, device *attack.Client, sockets []*attack.Socket) [
 	return times
 }
 
+//control:proves revocation
 func TestNodes_signOutClosesTheSocketsOfTheOtherNode(t *testing.T) {
 	t.Parallel()
 	const perRound, rounds = 10, 20
@@ -107,6 +109,8 @@ func TestNodes_signOutClosesTheSocketsOfTheOtherNode(t *testing.T) {
 	}
 }
 
+//control:proves fanout
+//control:proves revocation
 func TestNodes_signOutClosesTheSocketsOfTheOtherNodeWithoutRedis(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -212,6 +216,7 @@ func (s *sender) try(t *testing.T, socket *attack.Socket, id, body string) (int6
 	return r.Seq, true
 }
 
+//control:proves fanout
 func TestNodes_aCrashLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	a, b := twoNodes(t)
@@ -299,6 +304,7 @@ func TestNodes_aCrashLosesAndDoublesNothing(t *testing.T) {
 	wantSeqs(t, back, id, heard+1, total+1)
 }
 
+//control:proves drain
 func TestNode_stopsInGoodOrder(t *testing.T) {
 	t.Parallel()
 	s := startGenerous(t)

@@ -113,6 +113,15 @@ func everyPage(t *testing.T, b browser) {
 				tb.shoot(name)
 				tb.accessible(name)
 			}
+			tb.visit("/controls")
+			check("controls")
+			tb.typeInto("#q", "CWE-1385 origin")
+			tb.until("location.search === '?q=CWE-1385+origin' && [...document.querySelectorAll('.controls li')].filter((r) => r.checkVisibility()).every((r) => r.dataset.words.includes('cwe-1385'))")
+			check("controls-found")
+			tb.visit("/controls/ratelimit")
+			check("control")
+			tb.visit("/source/internal/guard/origin/origin.go")
+			check("source")
 			tb.visit("/sign-in")
 			check("sign-in")
 			tb.visit("/sign-up")
@@ -166,7 +175,7 @@ func dialogs(t *testing.T, b browser) {
 // noInlineCode: the policy forbids it, and what is forbidden is not even tried.
 func noInlineCode(t *testing.T, s *Server) {
 	alice := signUp(t, s, "alice")
-	for _, path := range []string{"/sign-in", "/sign-up", "/", "/sessions", "/no/such/page"} {
+	for _, path := range []string{"/sign-in", "/sign-up", "/", "/sessions", "/controls", "/controls/origin", "/no/such/page"} {
 		a, err := alice.Raw(t.Context(), http.MethodGet, path, http.Header{"Accept": {"text/html"}}, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -163,7 +163,7 @@ func TestProgram_startsWithNothingAndKeepsWhatItAcknowledged(t *testing.T) {
 		t.Errorf("health: %+v", got)
 	}
 	mine := open(t, alice, attack.Handshake{})
-	if got := portcullis(t, s.env, "", "session", "revoke", "alice"); got.code != 0 || !strings.Contains(got.out, "ended") {
+	if got := portcullis(t, s.env, "", "session", "revoke", "alice"); got.code != 0 || !strings.Contains(got.out, "ended") || !strings.Contains(got.err, "authn_token_revoked") {
 		t.Errorf("session revoke: %+v", got)
 	}
 	wantClose(t, mine, 4403)
@@ -207,6 +207,7 @@ func startEmbedded(t *testing.T, dir string) *Server {
 	return s
 }
 
+//control:proves admin-separation
 func TestProgram_adminCommandsWorkOnTheServersDatabase(t *testing.T) {
 	t.Parallel()
 	s := startGenerous(t)

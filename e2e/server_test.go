@@ -9,11 +9,14 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -234,7 +237,16 @@ func (s *Server) running() bool {
 func (s *Server) Ready() int {
 	client := http.Client{Timeout: 5 * time.Second}
 	defer client.CloseIdleConnections()
-	res, err := client.Get("http://" + s.Addr + "/readyz")
+	scheme := "http"
+	if roots := s.roots(); roots != nil {
+		scheme = "https"
+		base, err := url.Parse(s.Base)
+		if err != nil {
+			return 0
+		}
+		client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: base.Hostname()}}
+	}
+	res, err := client.Get(scheme + "://" + s.Addr + "/readyz")
 	if err != nil {
 		return 0
 	}
@@ -274,12 +286,34 @@ func (s *Server) Kill(t *testing.T) {
 // Target is the server as a client sees it.
 func (s *Server) Target(t *testing.T) *attack.Target {
 	t.Helper()
-	target, err := attack.NewTarget(s.Base, s.Addr)
+	return s.at(t, s.Addr)
+}
+
+// at is the server as a client sees it at another address, of a listener or a proxy.
+func (s *Server) at(t *testing.T, addr string) *attack.Target {
+	t.Helper()
+	target, err := attack.NewTarget(s.Base, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(target.Close)
+	target.Trust(s.roots())
 	return target
+}
+
+// roots is the authority of a server that speaks TLS: ca.pem beside its certificate.
+func (s *Server) roots() *x509.CertPool {
+	cert := variable(s.env, "PORTCULLIS_TLS_CERT")
+	if cert == "" {
+		return nil
+	}
+	ca, err := os.ReadFile(filepath.Join(filepath.Dir(cert), "ca.pem"))
+	if err != nil {
+		return nil
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	return pool
 }
 
 // ports hands out ports below the range from which systems take those of outgoing

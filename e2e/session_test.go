@@ -73,6 +73,7 @@ func wantDead(t *testing.T, c *attack.Client, cookies ...string) {
 	}
 }
 
+//control:proves session
 func TestSession_aRequestInFlightDoesNotReviveIt(t *testing.T) {
 	t.Parallel()
 	s := startGenerous(t)
@@ -152,6 +153,8 @@ func TestSession_aRequestInFlightDoesNotReviveIt(t *testing.T) {
 // but time.
 func pause(d time.Duration) { <-time.After(d) }
 
+//control:proves revalidation
+//control:proves session
 func TestSession_endsAtItsLifetimeWhateverHappens(t *testing.T) {
 	t.Parallel()
 	const lifetime = 4 * time.Second
@@ -189,6 +192,8 @@ func TestSession_endsAtItsLifetimeWhateverHappens(t *testing.T) {
 	wantDead(t, alice, old, given)
 }
 
+//control:proves revalidation
+//control:proves idle
 func TestSession_endsWhenItsUserDoesNothing(t *testing.T) {
 	t.Parallel()
 	const idle = 2 * time.Second
@@ -213,6 +218,8 @@ func TestSession_endsWhenItsUserDoesNothing(t *testing.T) {
 	wantDead(t, alice, alice.Cookie)
 }
 
+//control:proves heartbeat
+//control:proves idle
 func TestSession_whoAnswersEveryPingStays(t *testing.T) {
 	t.Parallel()
 	// Often, but what the configuration allows is what the limits on frames must allow.
@@ -230,6 +237,7 @@ func TestSession_whoAnswersEveryPingStays(t *testing.T) {
 	}
 }
 
+//control:proves revocation-race
 func TestSession_aSocketOpenedDuringTheSignOutDoesNotSurviveIt(t *testing.T) {
 	t.Parallel()
 	s := startGenerous(t)

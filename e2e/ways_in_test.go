@@ -103,6 +103,8 @@ func cliRoute(t *testing.T, s *Server) {
 	refusal(t, alice, attack.Handshake{Route: "/ws/cli", NoCookie: true, Bearer: late}, http.StatusUnauthorized)
 }
 
+//control:proves handshake-protocol
+//control:proves handshake
 func TestHandshake_refusesWithOneStatusOneBodyAndOneEvent(t *testing.T) {
 	t.Parallel()
 	s := startGenerous(t)

@@ -3,9 +3,7 @@ package attack
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
-	"time"
 )
 
 func admissionAttacks() []Attack {
@@ -58,39 +56,6 @@ func admissionAttacks() []Attack {
 					open = append(open, s)
 				}
 				return won("%d sockets are open", len(open))
-			},
-		},
-		{
-			Control: "admission",
-			Title:   "a slow-loris handshake holds a connection open, one header byte at a time",
-			Run: func(ctx context.Context, t *Target) (Outcome, error) {
-				conn, err := t.dial(ctx, "", "")
-				if err != nil {
-					return Outcome{}, err
-				}
-				defer conn.Close()
-				if _, err := conn.Write([]byte("GET /ws HTTP/1.1\r\nHost: " + t.Base.Host + "\r\nX-Slow: ")); err != nil {
-					return Outcome{}, err
-				}
-				begin := time.Now()
-				tick := time.NewTicker(500 * time.Millisecond)
-				defer tick.Stop()
-				buf := make([]byte, 512)
-				for time.Since(begin) < 10*time.Second {
-					<-tick.C
-					if _, err := conn.Write([]byte("a")); err != nil {
-						return lost("dropped after %s", time.Since(begin).Round(time.Second))
-					}
-					_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))
-					if _, err := conn.Read(buf); err != nil {
-						if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-							continue
-						}
-						return lost("dropped after %s", time.Since(begin).Round(time.Second))
-					}
-					return lost("answered %.12q after %s", buf, time.Since(begin).Round(time.Second))
-				}
-				return won("held for 10 s")
 			},
 		},
 	}

@@ -12,6 +12,8 @@ package attack
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -47,7 +49,7 @@ func lost(format string, args ...any) (Outcome, error) {
 func All() []Attack {
 	var all []Attack
 	for _, part := range [][]Attack{handshakeAttacks(), hostAttacks(), originAttacks(), csrfAttacks(), sessionAttacks(), ticketAttacks(), passwordAttacks(), clientIPAttacks(),
-		admissionAttacks(), frameAttacks(), schemaAttacks(), dispatchAttacks(), authzAttacks(), sqlAttacks(), ratelimitAttacks(), replayAttacks(), revokeAttacks(), outboxAttacks(), headerAttacks()} {
+		admissionAttacks(), frameAttacks(), schemaAttacks(), dispatchAttacks(), authzAttacks(), sqlAttacks(), ratelimitAttacks(), replayAttacks(), revokeAttacks(), outboxAttacks(), headerAttacks(), uploadAttacks(), businessAttacks(), transportAttacks(), policyAttacks(), errorAttacks(), outputAttacks(), roomNameAttacks(), adminAttacks(), tunnelAttacks(), compressionAttacks(), msgpackAttacks(), unicodeAttacks(), identityAttacks(), corsAttacks(), serviceAttacks(), detectionAttacks()} {
 		all = append(all, part...)
 	}
 	return all
@@ -79,6 +81,7 @@ func withTicket(run func(ctx context.Context, t *Target, victim *Client, ticket 
 type Target struct {
 	Base *url.URL // the public origin
 	addr string   // where it really listens: always loopback
+	tls  *tls.Config
 	http *http.Client
 }
 
@@ -96,10 +99,10 @@ func NewTarget(base, addr string) (*Target, error) {
 	if err != nil || !ap.Addr().IsLoopback() {
 		return nil, fmt.Errorf("%s is not a loopback address: attacks stay on this machine", addr)
 	}
-	t := &Target{Base: u, addr: addr}
+	t := &Target{Base: u, addr: addr, tls: &tls.Config{ServerName: u.Hostname(), NextProtos: []string{"http/1.1"}}}
 	t.http = &http.Client{
 		Timeout:       callTime,
-		Transport:     &http.Transport{DialContext: t.dial, MaxIdleConnsPerHost: 16},
+		Transport:     &http.Transport{DialContext: t.dial, TLSClientConfig: t.tls, MaxIdleConnsPerHost: 16},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return t, nil
@@ -109,6 +112,24 @@ func NewTarget(base, addr string) (*Target, error) {
 func (t *Target) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	d := net.Dialer{Timeout: callTime}
 	return d.DialContext(ctx, "tcp", t.addr)
+}
+
+// Trust makes the clients of an https target believe this authority, as the browsers
+// of its users do. Without it they believe those of the system.
+func (t *Target) Trust(roots *x509.CertPool) { t.tls.RootCAs = roots }
+
+// connect is dial, with TLS when the target's clients speak it.
+func (t *Target) connect(ctx context.Context) (net.Conn, error) {
+	conn, err := t.dial(ctx, "", "")
+	if err != nil || t.Base.Scheme != "https" {
+		return conn, err
+	}
+	secure := tls.Client(conn, t.tls)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secure, nil
 }
 
 // Close drops idle connections.

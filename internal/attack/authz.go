@@ -116,7 +116,7 @@ func authzAttacks() []Attack {
 		})
 	}
 	return append(attacks, Attack{
-		Control: "authz",
+		Control: "existence",
 		Title:   "a stranger tells a room that exists from one that does not",
 		Run: func(ctx context.Context, t *Target) (Outcome, error) {
 			x, err := meet(ctx, t)
@@ -147,7 +147,7 @@ func authzAttacks() []Attack {
 			return lost("both: %s", answers[none])
 		},
 	}, Attack{
-		Control: "authz",
+		Control: "delivery",
 		Title:   "a removed member goes on reading through the socket that is open",
 		Run: func(ctx context.Context, t *Target) (Outcome, error) {
 			x, err := meet(ctx, t)

@@ -148,7 +148,9 @@ func (c *Client) Raw(ctx context.Context, method, path string, header http.Heade
 	if err != nil {
 		return Answer{}, err
 	}
-	req.Header = header.Clone()
+	if header != nil {
+		req.Header = header.Clone()
+	}
 	if h := header.Get("Host"); h != "" {
 		req.Host = h
 	}

@@ -35,6 +35,36 @@ func csrfAttacks() []Attack {
 		},
 		{
 			Control: "csrf",
+			Title:   "a page signs the victim in to the attacker's account and reads later what they wrote there",
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
+				mallory, err := t.Person(ctx, "mallory")
+				if err != nil {
+					return Outcome{}, err
+				}
+				body := `{"username":"` + mallory.User.Username + `","password":"` + Password + `"}`
+				for _, h := range []http.Header{
+					{"Content-Type": {"application/json"}, "Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}},
+					{"Content-Type": {"application/json"}, "X-Csrf-Token": {mallory.CSRF}, "Origin": {t.Base.String()}},
+				} {
+					out, err := forge(ctx, victim, http.MethodPost, "/api/sign-in", body, h, http.StatusOK)
+					if err != nil || out.Won {
+						return out, err
+					}
+				}
+				return lost("the victim is still the victim")
+			}),
+		},
+		{
+			Control: "csrf",
+			Title:   "a sibling host says our own Origin, with a browser that says same-site, and the right token",
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
+				return forge(ctx, victim, http.MethodPost, "/api/sign-out", `{}`, http.Header{
+					"Content-Type": {"application/json"}, "X-Csrf-Token": {victim.CSRF}, "Origin": {t.Base.String()}, "Sec-Fetch-Site": {"same-site"},
+				}, http.StatusNoContent)
+			}),
+		},
+		{
+			Control: "csrf",
 			Title:   "a same-site sibling, which SameSite cookies do not stop, posts with a stolen-looking token",
 			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
 				return forge(ctx, victim, http.MethodPost, "/api/ws-ticket", `{"route":"/ws"}`, http.Header{

@@ -207,7 +207,7 @@ func closedWith(s *Socket, want int) (Outcome, error) {
 
 func outboxAttacks() []Attack {
 	return []Attack{{
-		Control: "delivery",
+		Control: "slow-consumer",
 		Title:   "a member of a busy room never reads, so that the server keeps everything for them",
 		Run: func(ctx context.Context, t *Target) (Outcome, error) {
 			_, first, room, err := ownRoom(ctx, t, "open")

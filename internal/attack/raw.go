@@ -33,7 +33,7 @@ func (c *Client) OpenRaw(ctx context.Context) (*Raw, error) {
 
 // upgrade writes the request of RFC 6455 §4.1 and reads the answer.
 func (t *Target) upgrade(ctx context.Context, route string, header http.Header) (*Raw, error) {
-	conn, err := t.dial(ctx, "", "")
+	conn, err := t.connect(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func (c *Client) dial(ctx context.Context, h Handshake) (*websocket.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	d := websocket.Dialer{NetDialContext: c.t.dial, HandshakeTimeout: callTime, Subprotocols: offered}
+	d := websocket.Dialer{NetDialContext: c.t.dial, TLSClientConfig: c.t.tls, HandshakeTimeout: callTime, Subprotocols: offered}
 	url := "ws" + strings.TrimPrefix(c.t.Base.String(), "http") + h.Route
 	conn, res, err := d.DialContext(ctx, url, header)
 	if errors.Is(err, websocket.ErrBadHandshake) {
