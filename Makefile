@@ -4,10 +4,10 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 export REQUIRE_SERVICES ?= 1
 
-.PHONY: help run setup test lint race e2e js fuzz bench docs image clean
+.PHONY: help run setup test lint race e2e js kill evidence fuzz bench docs image
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## start the chat on this machine
 	go run ./cmd/portcullis
@@ -17,7 +17,8 @@ setup: ## install what the tests need (Debian as root), or say what is missing
 	@npm ci --prefix web --no-audit --no-fund --silent
 	@npm ci --prefix e2e --no-audit --no-fund --silent
 
-test: setup lint race js ## everything that a change must pass: CI runs exactly this
+test: CHECK = -check
+test: setup lint race js kill evidence ## everything that a change must pass: CI runs exactly this
 
 lint: ## gofmt, vet, staticcheck, modernizers, module checks
 	@test -z "$$(gofmt -l $$(git ls-files '*.go' | xargs ls 2>/dev/null) | tee /dev/stderr)" || { echo "run gofmt -w on these files"; exit 1; }
@@ -28,13 +29,19 @@ lint: ## gofmt, vet, staticcheck, modernizers, module checks
 	go mod verify
 
 race: ## all Go tests with real PostgreSQL, Redis and Chromium, under the race detector
-	go test -race -count=1 -timeout 20m ./...
+	go test -race -count=1 -parallel 4 -timeout 30m ./...
 
 e2e: ## only the attacks on the real binary and the browser journeys
-	go test -race -count=1 -timeout 15m ./e2e/...
+	go test -race -count=1 -parallel 4 -timeout 30m ./e2e/...
 
 js: ## types and unit tests of the browser code
 	npm test --prefix web
+
+kill: ## take out each control and see its tests fail; writes docs/evidence/kill-matrix.*
+	go run ./internal/kill $(CHECK)
+
+evidence: ## write docs/evidence from the source
+	go run ./internal/evidence $(CHECK)
 
 fuzz: ## fuzz every target for FUZZTIME (default 30s) each
 	@e2e/fuzz.sh $${FUZZTIME:-30s}
@@ -42,11 +49,9 @@ fuzz: ## fuzz every target for FUZZTIME (default 30s) each
 bench: ## benchmarks of the hot paths
 	go test -run '^$$' -bench . -benchmem ./internal/socket ./internal/wire ./internal/guard/... ./internal/postgres
 
-docs: ## regenerate docs/config.md
+docs: ## regenerate docs/config.md and the tables in docs/controls
 	go run ./cmd/portcullis config doc > docs/config.md
+	go test -count=1 -run TestDocs_factsAreThoseOfTheSource ./internal/arch -update
 
 image: ## build the container image
 	docker build -t portcullis:dev .
-
-clean: ## remove what builds and tests left here
-	rm -rf bin web/node_modules e2e/node_modules e2e/artifacts
