@@ -65,9 +65,14 @@ var samples = []sample{
 var direct = map[string]string{
 	"tls": "the proxy speaks TLS; its sample has the same versions and suites", "mtls": "services do not come through the proxy",
 	"slow-consumer": "a proxy reads for its client, until its own buffers are full",
+	"inflated-size": "a proxy passes the bytes of an open socket as they are, and the bomb needs the processor that three proxies share here",
 	"malware":       "this server has no scanner, so it takes pictures only",
 	"clientip":      "its attack counts on the budget of one address; the test below looks at the address itself",
 }
+
+// cut are attacks of any control that a proxy may end before the attacker has sent it all, so
+// that the attacker sees a broken pipe and not the server's refusal.
+var cut = map[string]bool{"64 KiB are sent before anybody has been authenticated": true}
 
 // TestProxies runs every attack again through each proxy that has a sample: a proxy must
 // not undo a control, and the controls must not break what passes through it.
@@ -95,7 +100,7 @@ func TestProxies(t *testing.T) {
 			t.Run("the client cannot choose its address", func(t *testing.T) { claimsAddress(t, s, target) })
 			controls := map[string][]attack.Attack{}
 			for _, a := range attack.All() {
-				if !a.Strict && direct[a.Control] == "" && p.excluded[a.Title] == "" { // strict ones use a server up
+				if !a.Strict && direct[a.Control] == "" && p.excluded[a.Title] == "" && !cut[a.Title] { // strict ones use a server up
 					controls[a.Control] = append(controls[a.Control], a)
 				}
 			}
