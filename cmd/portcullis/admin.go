@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"example.com/portcullis/internal/account"
 	"example.com/portcullis/internal/app"
 	"example.com/portcullis/internal/chat"
@@ -183,32 +181,19 @@ example: portcullis session revoke mallory`,
 	return c
 }
 
-func revoke(ctx context.Context, p process, parts app.Parts, b *app.Backends, u account.User, sid string) error {
-	const reason = "admin"
-	var ended []uuid.UUID
-	if sid == "" {
+func revoke(ctx context.Context, p process, parts app.Parts, b *app.Backends, u account.User, text string) error {
+	var sid chat.SessionID // zero: all of them
+	if text != "" {
 		var err error
-		if ended, err = b.DB.Sessions().RevokeAll(ctx, u.ID.UUID, uuid.Nil, reason); err != nil {
-			return err
-		}
-	} else {
-		id, err := chat.ParseSessionID(sid)
-		if err != nil {
+		if sid, err = chat.ParseSessionID(text); err != nil {
 			return fmt.Errorf("sid: %w", err)
 		}
-		ok, err := b.DB.Sessions().Revoke(ctx, u.ID.UUID, id.UUID, reason)
-		if err != nil {
-			return err
-		}
-		if ok {
-			ended = append(ended, id.UUID)
-		}
 	}
-	for _, id := range ended {
-		parts.Audit.Record(ctx, audit.Event{Name: audit.TokenRevoked, Level: audit.Warn, Control: "session", Reason: reason, User: u.ID.String(), Session: audit.Ref(id.String())})
-		parts.Node.Revoke(ctx, chat.Revocation{Session: chat.SessionID{UUID: id}, User: u.ID, Reason: reason, At: time.Now()})
+	ended, err := app.EndSessions(ctx, parts, b, u.ID, sid)
+	if err != nil {
+		return err
 	}
-	_, err := fmt.Fprintf(p.Stdout, "%d sessions ended\n", len(ended))
+	_, err = fmt.Fprintf(p.Stdout, "%d sessions ended\n", ended)
 	return err
 }
 

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
+	"example.com/portcullis/internal/app"
 	"example.com/portcullis/internal/chat"
 )
 
@@ -73,14 +73,11 @@ func (s *stage) endSessions(ctx context.Context, of ...chat.UserID) (string, err
 			}
 		}
 		for _, user := range of {
-			ended, err := o.backends.DB.Sessions().RevokeAll(ctx, user.UUID, uuid.Nil, "admin")
+			ended, err := app.EndSessions(ctx, o.parts, o.backends, user, chat.SessionID{})
 			if err != nil {
 				return err
 			}
-			for _, id := range ended {
-				o.parts.Node.Revoke(ctx, chat.Revocation{Session: chat.SessionID{UUID: id}, User: user, Reason: "admin", At: time.Now()})
-			}
-			total += len(ended)
+			total += ended
 		}
 		return nil
 	})

@@ -73,17 +73,19 @@ func (c *Clamd) Start() {
 		c.t.Fatal("testkit: clamd:", err)
 	}
 	c.process = p
-	deadline := time.Now().Add(startTimeout)
+	late, look := time.After(startTimeout), time.NewTicker(20*time.Millisecond)
+	defer look.Stop()
 	for {
 		if conn, err := net.Dial("unix", c.socket); err == nil {
 			_ = conn.Close()
 			return
 		}
-		if time.Now().After(deadline) || p.ProcessState != nil {
+		select {
+		case <-look.C:
+		case <-late:
 			c.Stop()
 			c.t.Fatalf("testkit: clamd does not answer: %s", output.Bytes())
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 
