@@ -191,7 +191,8 @@ func (tb *tab) visit(path string) {
 	tb.do(chromedp.Navigate(tb.base + path))
 }
 
-// until waits until a JavaScript condition holds.
+// until waits until a JavaScript condition holds in a page that is parsed to its end: a
+// condition on the head of a page says nothing of what a test asks next.
 func (tb *tab) until(condition string) {
 	tb.t.Helper()
 	late := time.NewTimer(2 * soon)
@@ -200,7 +201,7 @@ func (tb *tab) until(condition string) {
 	defer tick.Stop()
 	for {
 		// A page that is being replaced cannot be asked; the next one can.
-		if ok, err := chromedp.Run(tb.ctx, chromedp.Evaluate[bool]("Boolean("+condition+")")); err == nil && ok {
+		if ok, err := chromedp.Run(tb.ctx, chromedp.Evaluate[bool]("document.readyState !== 'loading' && Boolean("+condition+")")); err == nil && ok {
 			return
 		}
 		select {

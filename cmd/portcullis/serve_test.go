@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,8 +55,8 @@ func TestPublicCertificate_aPairForAnotherNameDoesNotStart(t *testing.T) {
 //control:proves slow-upgrade
 func TestServer_dropsAHandshakeOfOneByteASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		reached := 0
-		l := serveHere(t, nil, func(w http.ResponseWriter, _ *http.Request) { reached++; fmt.Fprint(w, "in") })
+		var reached atomic.Int64
+		l := serveHere(t, nil, func(w http.ResponseWriter, _ *http.Request) { reached.Add(1); fmt.Fprint(w, "in") })
 		begin := time.Now()
 		slow, err := l.Dial(t.Context(), "", "")
 		if err != nil {
@@ -83,8 +84,8 @@ func TestServer_dropsAHandshakeOfOneByteASecond(t *testing.T) {
 		if took := time.Since(begin); err == nil || took > headerTimeout+2*time.Second {
 			t.Errorf("the slow client was held for %s (%v)", took, err)
 		}
-		if reached != 1 {
-			t.Errorf("the handler ran %d times, want once for the honest client", reached)
+		if n := reached.Load(); n != 1 {
+			t.Errorf("the handler ran %d times, want once for the honest client", n)
 		}
 	})
 }

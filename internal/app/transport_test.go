@@ -26,18 +26,22 @@ import (
 // an impostor on the line has is everything but the right one.
 type front struct {
 	addr        string
+	server      *url.URL
 	certificate atomic.Pointer[tls.Certificate]
-	line        *testkit.Proxy
+
+	mu      sync.Mutex
+	clients map[net.Conn]bool
 }
 
 func newFront(t *testing.T, server string, leaf testkit.Leaf) *front {
 	t.Helper()
-	f := &front{line: testkit.NewProxy(t, server)}
-	f.show(t, leaf)
-	u, err := url.Parse(f.line.URL())
+	// The proxy makes one address of a Unix socket and of TCP.
+	u, err := url.Parse(testkit.NewProxy(t, server).URL())
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := &front{server: u, clients: map[net.Conn]bool{}}
+	f.show(t, leaf)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -51,8 +55,11 @@ func newFront(t *testing.T, server string, leaf testkit.Leaf) *front {
 			if err != nil {
 				return
 			}
+			f.mu.Lock()
+			f.clients[client] = true
+			f.mu.Unlock()
 			all.Go(func() {
-				defer client.Close()
+				defer f.forget(client)
 				if u.Scheme != "redis" { // PostgreSQL asks first: SSLRequest, answered by one byte
 					if _, err := io.ReadFull(client, make([]byte, 8)); err != nil {
 						return
@@ -77,23 +84,37 @@ func newFront(t *testing.T, server string, leaf testkit.Leaf) *front {
 			})
 		}
 	})
-	t.Cleanup(func() { l.Close(); f.line.Cut(); all.Wait() })
+	t.Cleanup(func() { l.Close(); f.cut(); all.Wait() })
 	return f
 }
 
+// show changes the certificate and cuts who may have been shown the former one, also
+// in a handshake that is under way.
 func (f *front) show(t *testing.T, leaf testkit.Leaf) {
 	t.Helper()
 	pair := leaf.Pair(t)
 	f.certificate.Store(&pair)
+	f.cut()
+}
+
+func (f *front) cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for client := range f.clients {
+		client.Close()
+	}
+}
+
+func (f *front) forget(client net.Conn) {
+	client.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.clients, client)
 }
 
 // url is the server's URL through the front.
-func (f *front) url(t *testing.T) string {
-	t.Helper()
-	u, err := url.Parse(f.line.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
+func (f *front) url() string {
+	u := *f.server
 	u.Host = f.addr
 	if u.Scheme == "redis" {
 		u.Scheme = "rediss"
@@ -114,7 +135,7 @@ func TestBackends_anImpostorIsNotBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	database, redis := newFront(t, testkit.DatabaseURL(t), honest), newFront(t, testkit.RedisURL(t), honest)
-	c, err := config.Load([]string{"DATABASE_URL=" + database.url(t), "REDIS_URL=" + redis.url(t), "PORTCULLIS_BASE_URL=" + base, "PORTCULLIS_DATABASE_CA=" + ca, "PORTCULLIS_REDIS_CA=" + ca})
+	c, err := config.Load([]string{"DATABASE_URL=" + database.url(), "REDIS_URL=" + redis.url(), "PORTCULLIS_BASE_URL=" + base, "PORTCULLIS_DATABASE_CA=" + ca, "PORTCULLIS_REDIS_CA=" + ca})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,8 +180,6 @@ func TestBackends_anImpostorIsNotBelieved(t *testing.T) {
 	testkit.Eventually(t, 10*time.Second, func() bool { return status() == http.StatusOK })
 	for name, f := range map[string]*front{"postgres": database, "redis": redis} {
 		f.show(t, impostor)
-		f.line.Cut() // open connections were made with the honest one
-		f.line.Resume()
 		testkit.Eventually(t, 20*time.Second, func() bool {
 			return status() == http.StatusServiceUnavailable && strings.Contains(buffer.String(), `"event":"backend_untrusted","severity":"CRITICAL","control":"backend-tls","reason":"`+name+`"`)
 		})
