@@ -201,7 +201,7 @@ func (tb *tab) until(condition string) {
 	defer tick.Stop()
 	for {
 		// A page that is being replaced cannot be asked; the next one can.
-		if ok, err := chromedp.Run(tb.ctx, chromedp.Evaluate[bool]("document.readyState !== 'loading' && Boolean("+condition+")")); err == nil && ok {
+		if ok, err := chromedp.Run(tb.ctx, chromedp.Evaluate[bool]("document.readyState !== 'loading' && Boolean(("+condition+"))")); err == nil && ok {
 			return
 		}
 		select {

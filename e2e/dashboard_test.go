@@ -3,6 +3,7 @@ package e2e
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,9 +66,20 @@ func TestDashboard(t *testing.T) {
 		if n := evaluate[int](root, "document.querySelectorAll('#events tbody tr').length"); n > 40 {
 			t.Errorf("%d rows are in the document after %d events", n, len(before)+120)
 		}
+		on := "Number(document.activeElement.dataset.id)"
 		evaluate[bool](root, "document.querySelector('#events tr[tabindex=\"0\"]').focus(), true")
+		first := evaluate[int](root, on)
 		root.do(chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.ArrowDown))
-		root.until("document.activeElement.getAttribute('aria-rowindex') !== '2' && document.activeElement.matches('#events tr.row')")
+		root.until(on + " < " + strconv.Itoa(first) + " && document.activeElement.matches('#events tr.row')")
+		// More events than the table holds rows: whoever reads one stays on it.
+		second, count := evaluate[int](root, on), evaluate[int](root, "Number(document.querySelector('#events table').getAttribute('aria-rowcount'))")
+		for range 40 {
+			refusal(t, mallory, from("https://evil.example"), http.StatusForbidden)
+		}
+		root.until("Number(document.querySelector('#events table').getAttribute('aria-rowcount')) >= " + strconv.Itoa(count+40))
+		if !evaluate[bool](root, on+" === "+strconv.Itoa(second)+" && (() => { const row = document.activeElement.getBoundingClientRect(), table = document.getElementById('events').getBoundingClientRect(); return row.top >= table.top && row.bottom <= table.bottom; })()") {
+			t.Error("new events took the focused row away")
+		}
 		root.enter()
 		root.until("document.getElementById('detail').checkVisibility() && document.activeElement.id === 'detail'")
 		root.click("#pause")

@@ -21,7 +21,7 @@ const pause = byID('pause', HTMLButtonElement), asTable = byID('as-table', HTMLB
 /** @type {SecurityEvent[]} */ let rows = [];
 /** @type {number | null} */ let chosen = null;
 /** @type {import('./ui/bars.js').Activity | null} */ let latest = null;
-let paused = false, drawing = 0;
+let paused = false, drawing = 0, lift = 0; // lift: pixels of new rows above those that must not move
 
 const known = Number(main.dataset.after);
 
@@ -40,23 +40,30 @@ function row(e, index) {
 
 const spacer = (/** @type {number} */ px) => { const tr = h('tr', { class: 'spacer', 'aria-hidden': 'true' }, h('td', { colspan: COLUMNS.length })); /** @type {HTMLElement} */ (tr.firstChild).style.height = `${px}px`; return tr; };
 
+/** The event whose row has the focus. */
+function focusedID() {
+  const at = document.activeElement;
+  return at instanceof HTMLElement && body.contains(at) ? Number(at.dataset.id) : null;
+}
+
 function show() {
-  drawing = 0;
-  const focused = document.activeElement instanceof HTMLElement && body.contains(document.activeElement) ? Number(document.activeElement.dataset.id) : null;
-  const { first, last, before, after } = inSight(scroller.scrollTop, scroller.clientHeight, ROW, rows.length);
+  const focused = focusedID(), top = scroller.scrollTop + lift;
+  drawing = lift = 0;
+  const { first, last, before, after } = inSight(top, scroller.clientHeight, ROW, rows.length);
   table.setAttribute('aria-rowcount', String(rows.length + 1));
   body.replaceChildren(...(before ? [spacer(before)] : []), ...rows.slice(first, last).map((e, i) => row(e, first + i)), ...(after ? [spacer(after)] : []));
   if (!rows.length) body.append(h('tr', null, h('td', { colspan: COLUMNS.length }, 'There is none yet.')));
-  if (focused !== null) /** @type {HTMLElement | null} */ (body.querySelector(`[data-id="${focused}"]`))?.focus({ preventScroll: true });
+  if (top !== scroller.scrollTop) scroller.scrollTop = top; // not before there is something to scroll to
+  if (focused !== null) (/** @type {HTMLElement | null} */ (body.querySelector(`[data-id="${focused}"]`)) ?? scroller).focus({ preventScroll: true });
 }
 function soon() { drawing ||= requestAnimationFrame(show); }
 
-/** Sifts again; who has scrolled away from the newest keeps seeing the same rows. */
+/** Sifts again; who has scrolled away from the newest, or is on a row, keeps seeing the same rows. */
 function sift() {
-  const had = rows.length, by = { control: value('control'), level: value('level'), text: value('text') };
-  const newest = rows[0], away = scroller.scrollTop > 0 && had > 0;
+  const by = { control: value('control'), level: value('level'), text: value('text') };
+  const newest = rows[0], stay = scroller.scrollTop + lift > 0 || focusedID() !== null;
   rows = ring.items.filter((e) => wanted(e, by));
-  if (away) { const at = rows.indexOf(newest); if (at > 0) scroller.scrollTop += at * ROW; }
+  if (stay && newest) lift += Math.max(0, rows.indexOf(newest)) * ROW;
   text(counted, `${rows.length} of ${ring.items.length} events${held.length ? `, ${held.length} more wait` : ''}`);
   soon();
 }
@@ -100,13 +107,13 @@ function focusRow(index) {
 scroller.addEventListener('scroll', soon, { passive: true });
 body.addEventListener('click', (e) => { const tr = near(e, '.row'), found = rows.find((x) => String(x.id) === tr?.dataset.id); if (found) choose(found); });
 scroller.addEventListener('keydown', (e) => {
-  const at = rows.findIndex((x) => x.id === chosen);
+  const on = focusedID() ?? chosen, at = rows.findIndex((x) => x.id === on);
   /** @type {Record<string, number>} */ const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1, PageDown: at + 10, PageUp: at - 10 };
   if (e.key in to) { e.preventDefault(); focusRow(to[e.key]); }
   if (e.key === 'Enter' && rows[at]) { e.preventDefault(); choose(rows[at]); detail.focus(); }
 });
 sieve.addEventListener('submit', (e) => { e.preventDefault(); sift(); });
-sieve.addEventListener('input', () => { scroller.scrollTop = 0; sift(); });
+sieve.addEventListener('input', () => { scroller.scrollTop = lift = 0; sift(); lift = 0; });
 pause.hidden = false;
 pause.addEventListener('click', () => {
   paused = !paused;
@@ -130,20 +137,24 @@ asTable.addEventListener('click', () => {
 });
 
 const confirmation = byID('confirm', HTMLDialogElement);
+/** @type {HTMLFormElement | null} */ let asking = null;
 for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySelectorAll('form[data-confirm]'))) {
   form.addEventListener('submit', (e) => {
     if (form.dataset.sure) return;
     e.preventDefault();
+    asking = form;
     byID('confirm-text').textContent = form.dataset.confirm ?? '';
     confirmation.returnValue = '';
     confirmation.showModal();
-    confirmation.addEventListener('close', () => {
-      if (confirmation.returnValue !== 'yes') return;
-      form.dataset.sure = 'yes';
-      form.requestSubmit();
-    }, { once: true });
   });
 }
+// One listener for all: a dialog's close event comes late, and may meet the next question.
+confirmation.addEventListener('close', () => {
+  if (confirmation.returnValue !== 'yes' || !asking) return;
+  asking.dataset.sure = 'yes';
+  asking.requestSubmit();
+  asking = null;
+});
 
 /** @param {string} state @param {string} words */
 function tell(state, words) { pill.hidden = false; pill.dataset.state = state; text(pill, words); }

@@ -45,7 +45,14 @@ export function confirm(title, words, yes) {
   text(byID('confirm-yes'), yes);
   d.returnValue = '';
   d.showModal();
-  return new Promise((resolve) => d.addEventListener('close', () => resolve(d.returnValue === 'yes'), { once: true }));
+  return new Promise((resolve) => {
+    const closed = () => {
+      if (d.open) return; // the event of the question before, which comes late
+      d.removeEventListener('close', closed);
+      resolve(d.returnValue === 'yes');
+    };
+    d.addEventListener('close', closed);
+  });
 }
 
 /**
