@@ -74,16 +74,17 @@ var traces = map[string][]trace{
 
 // otherTraces are attacks on a control that another one stops first, by title.
 var otherTraces = map[string][]trace{
-	"a page with a token and a reflected word is asked for in gzip":                                     nil,                           // it is answered, as it is
-	"a file that is a picture and a script comes back from the chat's own origin with the script in it": {{"upload_stored", "upload"}}, // the picture is welcome
-	"a member of a room reads in a photograph where its author lives":                                   {{"upload_stored", "upload"}},
-	"script in a chat page opens a tunnel with the session and the ticket of the chat":                  {{"input_validation_fail", "schema"}},
-	"somebody on the way talks a client down to TLS 1.0, to CBC or to a suite without forward secrecy":  nil, // there is never a request
-	"an account is made with a password that everybody tries first":                                     {{"input_validation_fail", "schema"}},
-	"the ticket comes back in the answer, for everybody who logs answers":                               nil, // an honest handshake, whose answer is read
-	"a forged ticket: 8 KiB of nothing":                                                                 {{"ws_handshake_reject", "handshake-protocol"}},
-	"a cross-site form smuggles JSON as text/plain, which needs no preflight":                           {{"input_validation_fail", "schema"}},
-	"a thief opens a socket with the cookie after its owner signed out, with a ticket from before":      {{"ws_handshake_reject", "session"}},
+	"somebody guesses a secret digit by digit in messages that come back to them, and reads the lengths": {{"ws_compression_oracle", "detection"}},
+	"a page with a token and a reflected word is asked for in gzip":                                      nil,                           // it is answered, as it is
+	"a file that is a picture and a script comes back from the chat's own origin with the script in it":  {{"upload_stored", "upload"}}, // the picture is welcome
+	"a member of a room reads in a photograph where its author lives":                                    {{"upload_stored", "upload"}},
+	"script in a chat page opens a tunnel with the session and the ticket of the chat":                   {{"input_validation_fail", "schema"}},
+	"somebody on the way talks a client down to TLS 1.0, to CBC or to a suite without forward secrecy":   nil, // there is never a request
+	"an account is made with a password that everybody tries first":                                      {{"input_validation_fail", "schema"}},
+	"the ticket comes back in the answer, for everybody who logs answers":                                nil, // an honest handshake, whose answer is read
+	"a forged ticket: 8 KiB of nothing":                                                                  {{"ws_handshake_reject", "handshake-protocol"}},
+	"a cross-site form smuggles JSON as text/plain, which needs no preflight":                            {{"input_validation_fail", "schema"}},
+	"a thief opens a socket with the cookie after its owner signed out, with a ticket from before":       {{"ws_handshake_reject", "session"}},
 }
 
 // impatient makes a server of its own wait less where waiting is all that an attack does.

@@ -163,13 +163,17 @@ func openOn(ctx context.Context, t *Target, route, protocol, extensions string) 
 	if err != nil {
 		return nil, err
 	}
-	header, _, err := mallory.handshake(ctx, &Handshake{Route: route, NoTicket: true})
+	return mallory.openOn(ctx, route, protocol, extensions)
+}
+
+func (c *Client) openOn(ctx context.Context, route, protocol, extensions string) (*Raw, error) {
+	header, _, err := c.handshake(ctx, &Handshake{Route: route, NoTicket: true})
 	if err != nil {
 		return nil, err
 	}
 	offered := protocol
 	if route != "/ws/auth" {
-		ticket, err := mallory.Ticket(ctx, route)
+		ticket, err := c.Ticket(ctx, route)
 		if err != nil {
 			return nil, err
 		}
@@ -179,7 +183,7 @@ func openOn(ctx context.Context, t *Target, route, protocol, extensions string) 
 	if extensions != "" {
 		header.Set("Sec-WebSocket-Extensions", extensions)
 	}
-	r, err := t.upgrade(ctx, route, header)
+	r, err := c.t.upgrade(ctx, route, header)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", route, err)
 	}

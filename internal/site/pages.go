@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/csrf"
 	"example.com/portcullis/internal/guard/headers"
 )
@@ -169,7 +170,19 @@ func (s *Site) signInPage(w http.ResponseWriter, c *call) error {
 	if c.signedIn() {
 		return seeOther(w, c, next)
 	}
+	s.reflects(c, next)
 	return s.render(w, c, http.StatusOK, "sign-in", "Sign in", form{Next: next, Demo: s.o.Demo, Passkeys: s.o.Passkeys.Available()})
+}
+
+// reflects says when the words that a page gives back beside its token are the guesses
+// of a compression oracle. What is guessed comes out of the browser of the one who has
+// the token, so it accuses nobody.
+//
+//control:name detection
+func (s *Site) reflects(c *call, word string) {
+	if s.probes.Run(c.network.String(), word, s.o.Now()) {
+		s.record(c, audit.Event{Name: audit.CompressionOracle, Level: audit.Warn, Control: "compression", Reason: "near_equal_reflections"})
+	}
 }
 
 func (s *Site) signInForm(w http.ResponseWriter, c *call) error {
@@ -185,6 +198,7 @@ func (s *Site) signUpPage(w http.ResponseWriter, c *call) error {
 	if c.signedIn() {
 		return seeOther(w, c, next)
 	}
+	s.reflects(c, next)
 	return s.render(w, c, http.StatusOK, "sign-up", "Sign up", form{Next: next})
 }
 

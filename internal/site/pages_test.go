@@ -4,12 +4,14 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 
 	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/site"
 	"example.com/portcullis/web"
 )
@@ -198,6 +200,32 @@ func TestPages_withTheRealTemplates(t *testing.T) {
 	for _, src := range regexp.MustCompile(`(?:src|href)="(/static/[^"#]+)`).FindAllStringSubmatch(page, -1) {
 		if res := visitor.send("GET", src[1], ""); res.Code != http.StatusOK {
 			t.Errorf("%s: %d", src[1], res.Code)
+		}
+	}
+}
+
+// A foreign page has the browser of a victim ask for pages that give a guess back beside
+// their token.
+//
+//control:proves detection
+func TestPages_guessesThatComeBackBesideATokenAreAnEvent(t *testing.T) {
+	for _, page := range []string{"/sign-in", "/sign-up", "/step-up"} {
+		w := newWorld(t)
+		b := w.browser()
+		if page == "/step-up" {
+			b = w.signedIn("ada")
+		}
+		for range 40 {
+			b.open(page + "?next=" + url.QueryEscape("/rooms/"+uuid.NewString()))
+		}
+		if slices.Contains(w.events.names(), audit.CompressionOracle) {
+			t.Fatalf("%s: people of one network who open rooms are an oracle", page)
+		}
+		for _, c := range "0123456789abcdef~" {
+			b.open(page + "?next=" + url.QueryEscape("/x?csrf_token=7c0f"+string(c)))
+		}
+		if e := w.wantEvent(audit.CompressionOracle, "near_equal_reflections"); strings.Contains(e.Detail, "7c0f") {
+			t.Errorf("%s: the event repeats the guess: %+v", page, e)
 		}
 	}
 }

@@ -46,6 +46,7 @@ import (
 	"example.com/portcullis/internal/guard/clientip"
 	"example.com/portcullis/internal/guard/cors"
 	"example.com/portcullis/internal/guard/csrf"
+	"example.com/portcullis/internal/guard/detect"
 	"example.com/portcullis/internal/guard/origin"
 	"example.com/portcullis/internal/guard/ratelimit"
 	"example.com/portcullis/internal/guard/session"
@@ -178,6 +179,7 @@ type Site struct {
 	schemas  map[string]asset
 	table    []Route
 
+	probes        *detect.Probes
 	uploading     turns[uuid.UUID]
 	uploadingFrom turns[netip.Prefix]
 	watching      turns[uuid.UUID]
@@ -207,7 +209,7 @@ func New(o Options) (*Site, error) {
 	case o.RequestsPerMinute <= 0 || o.SessionsPerUser <= 0:
 		return nil, errors.New("site: RequestsPerMinute and SessionsPerUser must be positive")
 	}
-	s := &Site{o: o, own: o.BaseURL.Scheme + "://" + o.BaseURL.Host, socket: socketAddress(o.BaseURL), controls: newControlPages(o), drained: make(chan struct{})}
+	s := &Site{o: o, own: o.BaseURL.Scheme + "://" + o.BaseURL.Host, socket: socketAddress(o.BaseURL), controls: newControlPages(o), probes: detect.NewProbes(), drained: make(chan struct{})}
 	if !o.Origin.Allowed(s.own) {
 		return nil, errors.New("site: the base URL is not among the allowed origins")
 	}

@@ -69,6 +69,7 @@ func (s *Site) stepUpPage(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
+	s.reflects(c, f.Next)
 	return s.render(w, c, http.StatusOK, "step-up", "Prove that it is you", f)
 }
 

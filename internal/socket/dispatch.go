@@ -170,12 +170,27 @@ func (c *conn) sendMessage(ctx context.Context, cmd wire.Command) (wire.AckData,
 	})
 	if dup {
 		c.server.record(c, audit.ReplayRejected, audit.Info, "replay", "client_id")
+	} else if err == nil {
+		c.probe(cmd)
 	}
 	return wire.AckData{MessageID: ch.Message.ID, Seq: ch.Seq}, err
 }
 
+// probe says when a user's words, which come back in frames and pages beside others', are
+// the guesses of a compression oracle.
+//
+//control:name detection
+func (c *conn) probe(cmd wire.Command) {
+	if c.server.probes.Run(c.actor.User.String(), cmd.Body, time.Now()) {
+		c.server.record(c, audit.CompressionOracle, audit.Warn, "compression", "near_equal_messages", func(e *audit.Event) { e.Room = cmd.Room.String() })
+	}
+}
+
 func (c *conn) editMessage(ctx context.Context, cmd wire.Command) (wire.AckData, error) {
 	ch, err := c.server.Chat.Edit(ctx, c.actor, cmd.Room, cmd.Message, cmd.Body)
+	if err == nil {
+		c.probe(cmd)
+	}
 	return wire.AckData{Seq: ch.Seq}, err
 }
 

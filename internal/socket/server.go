@@ -17,6 +17,7 @@ import (
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/admission"
 	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/detect"
 	"example.com/portcullis/internal/guard/frames"
 	"example.com/portcullis/internal/guard/ratelimit"
 	"example.com/portcullis/internal/guard/session"
@@ -169,6 +170,7 @@ type Server struct {
 	metrics  *metrics
 	upgrader websocket.Upgrader
 	frames   frames.Limits
+	probes   *detect.Probes
 	due      chan *conn    // connections whose session must be read again
 	rechecks chan struct{} // bounds the standings that are read at once
 
@@ -197,6 +199,7 @@ func New(o Options) (*Server, error) {
 		metrics:  m,
 		wheel:    newWheel(),
 		frames:   frameLimits(o.Config),
+		probes:   detect.NewProbes(),
 		due:      make(chan *conn, maxDue),
 		rechecks: make(chan struct{}, maxRechecks),
 		at:       func(string) {},

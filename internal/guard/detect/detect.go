@@ -68,6 +68,8 @@ func (f Firing) Event() audit.Event {
 	switch f.Rule {
 	case "id_probing":
 		e.Name = audit.MaliciousReference
+	case "compression_oracle", "reflection_oracle":
+		e.Name = audit.CompressionOracle
 	case "session_moved", "user_everywhere":
 		e.Name = audit.ImpossibleTravel
 	}
@@ -106,7 +108,7 @@ func New(h Honey) (*Detector, error) {
 //
 //control:name detection
 func (d *Detector) Observe(e audit.Event) (fired []Firing) {
-	if e.Name == audit.DetectRuleFired || e.Name == audit.ResponseAction {
+	if e.Control == "detection" || e.Control == "response" {
 		return nil // what we say ourselves is no evidence
 	}
 	add := func(f Firing, ok bool) {

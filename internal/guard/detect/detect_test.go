@@ -70,6 +70,10 @@ func TestObserve_firesOncePerAttackAndNamesWhoDidIt(t *testing.T) {
 			repeat(12, time.Minute, audit.Event{Name: audit.RateLimitExceeded, User: "mallory", Reason: "connection"}, func(int, *audit.Event) {})},
 		{"protocol_fingerprinting", Subject{Network, mallory}, audit.DetectRuleFired, 2,
 			repeat(6, time.Second, audit.Event{Name: audit.ProtocolError, Control: "frames", IP: mallory}, func(i int, e *audit.Event) { e.Reason = fmt.Sprint("kind", i) })},
+		{"compression_oracle", Subject{User, "mallory"}, audit.CompressionOracle, 3,
+			repeat(8, time.Minute, audit.Event{Name: audit.CompressionOracle, Control: "compression", Reason: "near_equal_messages", User: "mallory", IP: mallory}, func(int, *audit.Event) {})},
+		{"reflection_oracle", Subject{Network, mallory}, audit.CompressionOracle, 3,
+			repeat(8, time.Minute, audit.Event{Name: audit.CompressionOracle, Control: "compression", Reason: "near_equal_reflections", IP: mallory}, func(int, *audit.Event) {})},
 		{"user_everywhere", Subject{User, "alice"}, audit.ImpossibleTravel, 5,
 			repeat(8, 5*time.Second, audit.Event{Name: audit.Connect, User: "alice"}, func(i int, e *audit.Event) { e.IP = fmt.Sprintf("203.0.113.%d/32", i) })},
 		{"honey_room", Subject{User, "mallory"}, audit.DetectRuleFired, 0, []audit.Event{{At: begin, Name: audit.AuthzFail, User: "mallory", IP: mallory, Room: "honey-room"}}},
@@ -101,7 +105,7 @@ func TestObserve_firesOncePerAttackAndNamesWhoDidIt(t *testing.T) {
 }
 
 func TestObserve_everyRuleOfTheTableIsTestedAbove(t *testing.T) {
-	tested := "ticket_replay origin_scan origin_hammer id_probing sign_in_spraying account_under_fire size_search rate_saw_tooth protocol_fingerprinting user_everywhere"
+	tested := "ticket_replay origin_scan origin_hammer id_probing sign_in_spraying account_under_fire size_search rate_saw_tooth protocol_fingerprinting compression_oracle reflection_oracle user_everywhere"
 	for _, r := range rules() {
 		if !strings.Contains(tested, r.Name) {
 			t.Errorf("%s has no attack in TestObserve_firesOncePerAttackAndNamesWhoDidIt", r.Name)

@@ -57,6 +57,10 @@ func rules() []Rule {
 			of: named(byUser, ownMinute, audit.RateLimitExceeded)},
 		{Name: "protocol_fingerprinting", Threshold: 3, Window: 10 * time.Minute, Score: 50, Explain: "%d different kinds of broken protocol within %s: somebody finds out what this server is",
 			of: named(byNetwork, func(e audit.Event) string { return e.Control + " " + e.Reason }, audit.ProtocolError, audit.FrameAbuse, audit.HandshakeReject)},
+		{Name: "compression_oracle", Threshold: 4, Window: 10 * time.Minute, Score: 50, Explain: "%d runs of messages within %s that differ in a few last characters: a secret is being guessed from lengths",
+			of: named(byUser, runOf("near_equal_messages"), audit.CompressionOracle)},
+		{Name: "reflection_oracle", Threshold: 4, Window: 10 * time.Minute, Score: 40, Explain: "%d runs of addresses within %s that a page gave back beside its token and that differ in a few last characters",
+			of: named(byNetwork, runOf("near_equal_reflections"), audit.CompressionOracle)},
 		{Name: "user_everywhere", Threshold: 6, Window: time.Minute, Score: 70, Explain: "one user from %d networks within %s",
 			of: named(byUser, func(e audit.Event) string { return e.IP }, audit.Connect, audit.LoginSuccess, audit.TokenCreated)},
 	}
@@ -77,6 +81,16 @@ func ownMinute(e audit.Event) string {
 		return e.At.Format("15:04")
 	}
 	return ""
+}
+
+// runOf tells one run of probes from the next.
+func runOf(reason string) func(audit.Event) string {
+	return func(e audit.Event) string {
+		if e.Reason != reason {
+			return ""
+		}
+		return e.At.Format(time.RFC3339Nano) + e.Conn
+	}
 }
 
 func byNetwork(e audit.Event) (Subject, bool) { return Subject{Network, e.IP}, e.IP != "" }

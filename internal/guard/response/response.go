@@ -102,9 +102,9 @@ type mild struct {
 }
 
 // policy says what follows from which rule. What is missing here is only told: an
-// account under fire is the victim's, handshakes from foreign pages (origin_hammer) come
-// out of the browsers of people who only opened the page, and no response may be about a
-// victim.
+// account under fire is the victim's, handshakes from foreign pages (origin_hammer) and
+// guesses in addresses (reflection_oracle) come out of the browsers of people who only
+// opened the page, and no response may be about a victim.
 var policy = map[string]mild{
 	"ticket_replay":           {Throttle, 5 * time.Minute},
 	"id_probing":              {Throttle, 10 * time.Minute},
@@ -112,6 +112,7 @@ var policy = map[string]mild{
 	"size_search":             {Throttle, 5 * time.Minute},
 	"rate_saw_tooth":          {Throttle, 10 * time.Minute},
 	"protocol_fingerprinting": {Throttle, 5 * time.Minute},
+	"compression_oracle":      {Throttle, 10 * time.Minute},
 	"unusual_rate":            {Throttle, 5 * time.Minute},
 	"honey_room":              {Throttle, 10 * time.Minute},
 	"honey_account":           {Throttle, 10 * time.Minute},
