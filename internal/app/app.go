@@ -62,7 +62,7 @@ type Parts struct {
 	// Ready asks each dependency whether it answers, by name.
 	Ready map[string]func(context.Context) error
 	// Detector reads the security log, and Responses is what follows from it.
-	Detector  *detect.Detector
+	Detector  *detect.Watch
 	Responses *response.Book
 	// Monitor says every minute that the security log is alive.
 	Monitor *audit.Monitor
@@ -125,11 +125,11 @@ func (a *App) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	errs := make(chan error, 4)
+	errs := make(chan error, 3)
 	wg.Go(func() { errs <- a.Node.Run(ctx); stop() })
 	wg.Go(func() { errs <- a.Sockets.Run(ctx); stop() })
 	wg.Go(func() { errs <- a.Monitor.Run(ctx) })
-	wg.Go(func() { errs <- a.Detector.Run(ctx, a.Audit, a.respond); stop() })
+	wg.Go(func() { a.Detector.Run(ctx, a.respond) })
 	wg.Go(func() { a.Responses.Run(ctx, a.unread) })
 	wg.Go(func() { a.purge(ctx) })
 	wg.Go(func() { a.Rates(ctx) })
@@ -137,7 +137,7 @@ func (a *App) Run(ctx context.Context) error {
 		a.Uploads.Run(ctx, func(err error) { a.Log.Warn("files wait in quarantine or were not swept", "error", err) })
 	})
 	wg.Wait()
-	err := errors.Join(<-errs, <-errs, <-errs, <-errs)
+	err := errors.Join(<-errs, <-errs, <-errs)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

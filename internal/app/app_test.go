@@ -3,6 +3,7 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -32,12 +33,19 @@ type world struct {
 	*app.App
 	log   *safeBuffer
 	redis *testkit.Proxy
+	db    string
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{log: &safeBuffer{}, redis: testkit.NewProxy(t, testkit.RedisURL(t))}
-	c, err := config.Load([]string{"DATABASE_URL=" + testkit.DatabaseURL(t), "REDIS_URL=" + w.redis.URL(), "PORTCULLIS_BASE_URL=" + base})
+	return newNode(t, testkit.DatabaseURL(t), testkit.RedisURL(t))
+}
+
+// newNode is one more node of a service with this database and this Redis.
+func newNode(t *testing.T, database, redis string) *world {
+	t.Helper()
+	w := &world{log: &safeBuffer{}, redis: testkit.NewProxy(t, redis), db: database}
+	c, err := config.Load([]string{"DATABASE_URL=" + database, "REDIS_URL=" + w.redis.URL(), "PORTCULLIS_BASE_URL=" + base})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +55,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close(context.Background()) })
-	parts, err := app.Hardened(t.Context(), c, b, log, "test", nil)
+	parts, err := app.Hardened(t.Context(), c, b, log, rand.Text(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

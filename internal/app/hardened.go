@@ -35,6 +35,7 @@ import (
 	"example.com/portcullis/internal/guard/stepup"
 	"example.com/portcullis/internal/guard/ticket"
 	guard "example.com/portcullis/internal/guard/tunnel"
+	"example.com/portcullis/internal/postgres"
 	"example.com/portcullis/internal/site"
 	"example.com/portcullis/internal/socket"
 	"example.com/portcullis/internal/tunnel"
@@ -109,7 +110,11 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 	if err != nil {
 		return Parts{}, err
 	}
-	detector, err := detect.New(honey)
+	rules, err := detect.New(honey)
+	if err != nil {
+		return Parts{}, err
+	}
+	detector, err := detect.NewWatch(rules, stream{history, b.DB.Responses()}, events, now)
 	if err != nil {
 		return Parts{}, err
 	}
@@ -285,6 +290,12 @@ type source struct {
 
 func (s source) Since(ctx context.Context, window time.Duration) ([]chat.Revocation, error) {
 	return s.outbox.Since(ctx, window)
+}
+
+// stream joins what the detector reads from PostgreSQL.
+type stream struct {
+	*postgres.Events
+	*postgres.Responses
 }
 
 // eventCounts shows the security log's own counters as metrics.

@@ -55,6 +55,10 @@ FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::text[],
 
 	eventsSince query = `SELECT ` + eventColumns + ` FROM security_events WHERE id > $1 ORDER BY id LIMIT $2`
 
+	// eventPosition is the place before the first event since $1; the end when there is none.
+	eventPosition query = `SELECT coalesce((SELECT id - 1 FROM security_events WHERE at >= $1 ORDER BY at LIMIT 1),
+	(SELECT max(id) FROM security_events), (SELECT max(id) FROM security_anchors), 0)`
+
 	eventsBefore query = `SELECT ` + eventColumns + ` FROM security_events WHERE id < $1 ORDER BY id DESC LIMIT $2`
 
 	linksFrom query = `SELECT ` + eventColumns + `, prev, hash FROM security_events WHERE id >= $1 ORDER BY id LIMIT $2`
@@ -143,6 +147,18 @@ func column[T any](links []audit.Link, field func(audit.Link) T) []T {
 // Since reads the events with an id above id, oldest first, at most limit and 1,000.
 func (e *Events) Since(ctx context.Context, id int64, limit int) ([]audit.Stored, error) {
 	return e.read(ctx, eventsSince, id, limit)
+}
+
+// Position is the place before the first event since a time: read on from there with Since.
+func (e *Events) Position(ctx context.Context, since time.Time) (place int64, err error) {
+	err = e.db.do(ctx, func(ctx context.Context, c conn) error {
+		place, _, err = one(ctx, c, value[int64], eventPosition, since)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("find place in security events: %w", err)
+	}
+	return place, nil
 }
 
 // Before reads the events with an id below id, newest first, at most limit and 1,000.

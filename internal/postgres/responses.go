@@ -29,6 +29,12 @@ const (
 
 	liftResponse query = `UPDATE responses SET lifted_at = $2, lifted_by = $3 WHERE id = $1 AND lifted_at IS NULL AND until > $2 RETURNING ` + responseColumns
 
+	// claimFiring is answered to the first. Its clock is that of the events.
+	claimFiring query = `
+INSERT INTO firings AS f (rule, subject_kind, subject, at, until) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (rule, subject_kind, subject) DO UPDATE SET at = excluded.at, until = excluded.until WHERE f.until <= excluded.at
+RETURNING true`
+
 	readHoney query = `SELECT kind, value FROM honey WHERE kind IN ('room', 'username') LIMIT 100`
 )
 
@@ -71,6 +77,19 @@ func (s *Responses) Lift(ctx context.Context, id int64, by string) (v response.R
 		return v, false, fmt.Errorf("lift response: %w", err)
 	}
 	return v, found, nil
+}
+
+// Claim is true for the first node that claims what a rule says about a subject, and
+// then for none until that has been quiet until its time.
+func (s *Responses) Claim(ctx context.Context, f detect.Firing, until time.Time) (ours bool, err error) {
+	err = s.db.do(ctx, func(ctx context.Context, c conn) error {
+		_, ours, err = one(ctx, c, value[bool], claimFiring, f.Rule, f.Subject.Kind, f.Subject.Key, f.Cause.At, until)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("claim firing: %w", err)
+	}
+	return ours, nil
 }
 
 // Honey reads what nobody is told of.

@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"sync"
 	"testing"
 	"time"
 
+	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/detect"
 	"example.com/portcullis/internal/guard/response"
 )
@@ -67,5 +69,70 @@ func TestHoney_isRandomAndInNoList(t *testing.T) {
 	}
 	if n := ask[int](w, `SELECT count(*) FROM rooms WHERE id::text = $1`, h.Rooms[0]) + ask[int](w, `SELECT count(*) FROM users WHERE username = $1`, h.Usernames[0]); n != 0 {
 		t.Error("there is something behind the honey")
+	}
+}
+
+//control:proves detection
+func TestClaim_oneOfAllNodesSpeaksOnceInTheQuietTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	nodes := []*Responses{w.Responses(), node(t, w.url, Options{}).Responses(), node(t, w.url, Options{}).Responses()}
+	at := time.Now()
+	claim := func(at time.Time, rule, who string) (n int) {
+		t.Helper()
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for _, r := range nodes {
+			wg.Go(func() {
+				f := detect.Firing{Rule: rule, Subject: detect.Subject{Kind: detect.User, Key: who}, Cause: audit.Event{At: at}}
+				ours, err := r.Claim(w.ctx, f, at.Add(10*time.Minute))
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					t.Error(err)
+				}
+				if ours {
+					n++
+				}
+			})
+		}
+		wg.Wait()
+		return n
+	}
+	for _, c := range []struct {
+		after     time.Duration
+		rule, who string
+		want      int
+	}{
+		{0, "id_probing", "mallory", 1}, {0, "id_probing", "mallory", 0}, {0, "size_search", "mallory", 1}, {0, "id_probing", "eve", 1},
+		{9 * time.Minute, "id_probing", "mallory", 0}, {-time.Minute, "id_probing", "mallory", 0}, {10 * time.Minute, "id_probing", "mallory", 1}, {19 * time.Minute, "id_probing", "mallory", 0},
+	} {
+		if got := claim(at.Add(c.after), c.rule, c.who); got != c.want {
+			t.Errorf("%s about %s after %s: %d of three nodes speak, want %d", c.rule, c.who, c.after, got, c.want)
+		}
+	}
+}
+
+//control:proves detection
+func TestPosition_isBeforeTheFirstEventSinceATime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	at := time.Now().Add(-time.Hour)
+	position := func(since time.Duration) int64 {
+		t.Helper()
+		p, err := w.events().Position(w.ctx, at.Add(since))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if p := position(0); p != 0 {
+		t.Errorf("in an empty log: %d", p)
+	}
+	w.record(10, at) // one each second
+	for since, want := range map[time.Duration]int64{-time.Hour: 0, 0: 0, 4500 * time.Millisecond: 5, time.Hour: 10} {
+		if p := position(since); p != want {
+			t.Errorf("since %s: %d, want %d", since, p, want)
+		}
 	}
 }

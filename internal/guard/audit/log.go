@@ -48,7 +48,6 @@ type Log struct {
 	dropped atomic.Int64
 	counts  sync.Map // Name → *atomic.Int64, for metrics
 	sampler sampler
-	live    subscribers
 	head    atomic.Pointer[Head] // what the Store holds
 	behind  atomic.Bool          // the Store refuses, and has for a while
 }
@@ -84,9 +83,8 @@ func (l *Log) Record(_ context.Context, e Event) {
 	}
 }
 
-// queue hands an event to whoever listens and to both sinks.
+// queue hands an event to both sinks.
 func (l *Log) queue(e Event) {
-	l.live.publish(e)
 	select {
 	case l.toLog <- e:
 	default:

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -75,41 +74,6 @@ func TestRecord_afterTheLastEventOfAFloodTheCountIsSaidAllTheSame(t *testing.T) 
 			t.Error("100 events were left out without a word")
 		}
 	})
-}
-
-func TestSubscribe_aSlowReaderIsToldWhatItMissedAndNobodyWaitsForIt(t *testing.T) {
-	l, err := audit.New(audit.Options{Log: slog.New(slog.DiscardHandler), Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	events, stop, ok := l.Subscribe(2)
-	if !ok {
-		t.Fatal("refused")
-	}
-	for i := range 10 {
-		l.Record(t.Context(), audit.Event{Name: audit.AuthzFail, User: fmt.Sprint(i)})
-	}
-	<-events
-	<-events
-	l.Record(t.Context(), audit.Event{Name: audit.TokenReuse})
-	if e := <-events; e.Missed != 8 || e.Name != audit.TokenReuse {
-		t.Errorf("%+v, want the next event and that 8 are missing", e)
-	}
-	stop()
-	stop()
-	l.Record(t.Context(), audit.Event{Name: audit.AuthzFail})
-	if _, open := <-events; open {
-		t.Error("the channel of a reader that left is still fed")
-	}
-	n := 0
-	for ; n < 1000; n++ {
-		if _, _, ok := l.Subscribe(1); !ok {
-			break
-		}
-	}
-	if n != 32 {
-		t.Errorf("%d readers were let in, want 32", n)
-	}
 }
 
 // monitor runs a Monitor for d on a database whose clock is off by skew.

@@ -1,14 +1,10 @@
 package detect
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/portcullis/internal/guard/audit"
@@ -252,37 +248,6 @@ func TestNew_refusesHoneyThatEverybodyTouches(t *testing.T) {
 	if _, err := New(Honey{Rooms: []string{""}}); err == nil {
 		t.Error("an empty room id is in most events")
 	}
-}
-
-//control:proves detection
-func TestRun_recordsWhatFiresAndTellsTheResponder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out strings.Builder
-		log, err := audit.New(audit.Options{Log: slog.New(slog.NewTextHandler(io.Writer(&out), nil)), Now: time.Now})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		told := make(chan Firing, 1)
-		done := make(chan error, 2)
-		go func() { log.Run(ctx); done <- nil }()
-		go func() { done <- detector(t).Run(ctx, log, func(_ context.Context, f Firing) { told <- f }) }()
-		synctest.Wait()
-		log.Record(ctx, audit.Event{Name: audit.LoginFail, IP: mallory, Username: "svc-backup-7"})
-		if f := <-told; f.Rule != "honey_account" {
-			t.Errorf("told %+v", f)
-		}
-		synctest.Wait()
-		cancel()
-		for range 2 {
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-		if !strings.Contains(out.String(), "event=detect_rule_fired") || !strings.Contains(out.String(), "reason=honey_account") {
-			t.Errorf("the log does not say it:\n%s", out.String())
-		}
-	})
 }
 
 func BenchmarkObserve(b *testing.B) {

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -108,13 +109,12 @@ func (s *stem) alike(text string, now time.Time) bool {
 
 func (s *stem) add(text string, hash uint64, now time.Time) bool {
 	n := s.common(text)
-	if n == s.size || n == len(text) {
-		return false // the same, or one that grew
+	if n == len(text) || slices.Contains(s.seen, hash) {
+		return false // nothing new; the longer one stays, so that a short one in between hides nothing
 	}
-	for _, h := range s.seen {
-		if h == hash {
-			return false
-		}
+	if n == s.size { // it grew
+		s.end, s.size, s.at = ending(text), len(text), now
+		return false
 	}
 	if !digit(s.end[n-s.begin()]) || !digit(text[n]) {
 		s.words++
