@@ -29,7 +29,9 @@ const (
 
 	userByUsername query = `SELECT ` + userColumns + ` FROM users u WHERE u.username = $1`
 	userByID       query = `SELECT ` + userColumns + ` FROM users u WHERE u.id = $1`
-	listUsers      query = `SELECT ` + userColumns + ` FROM users u ORDER BY u.username LIMIT $1`
+	// listUsers leaves the honey out: an operator who comes across it by mistake would set it off.
+	listUsers query = `SELECT ` + userColumns + ` FROM users u
+	WHERE NOT EXISTS (SELECT 1 FROM honey h WHERE h.kind = 'username' AND h.value = u.username) ORDER BY u.username LIMIT $1`
 
 	// $3 is the generation in which the old password was verified, or null.
 	setPassword query = `UPDATE users SET password_hash = $2, credential_gen = credential_gen + 1 WHERE id = $1 AND ($3::bigint IS NULL OR credential_gen = $3)`

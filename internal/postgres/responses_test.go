@@ -5,8 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
+	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/detect"
+	"example.com/portcullis/internal/guard/password"
 	"example.com/portcullis/internal/guard/response"
 )
 
@@ -60,16 +64,46 @@ func TestResponses_theTableRefusesABlockByARuleAndOneWithoutEnd(t *testing.T) {
 	}
 }
 
-func TestHoney_isRandomAndInNoList(t *testing.T) {
+// A copy of the database has a room and an account that look like the others.
+//
+//control:proves detection
+func TestHoney_isARoomAndAnAccountThatNobodyCanUseOrFind(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
 	h, err := w.Responses().Honey(w.ctx)
-	if err != nil || len(h.Rooms) != 1 || len(h.Usernames) != 1 || len(h.Rooms[0]) != 36 || len(h.Usernames[0]) < 15 {
+	if err != nil || len(h.Rooms) != 1 || len(h.Usernames) != 1 || len(h.Usernames[0]) < 15 {
 		t.Fatalf("%+v, %v", h, err)
 	}
-	if n := ask[int](w, `SELECT count(*) FROM rooms WHERE id::text = $1`, h.Rooms[0]) + ask[int](w, `SELECT count(*) FROM users WHERE username = $1`, h.Usernames[0]); n != 0 {
-		t.Error("there is something behind the honey")
+	id := chat.RoomID{UUID: uuid.MustParse(h.Rooms[0])}
+	if n := ask[int](w, `SELECT count(*) FROM rooms r JOIN users u ON u.id = r.created_by
+		WHERE r.id = $1 AND r.visibility = 'closed' AND u.username = $2 AND u.disabled_at IS NOT NULL`, id.UUID, h.Usernames[0]); n != 1 {
+		t.Error("there is no closed room of a disabled account behind the honey")
 	}
+	if n := ask[int](w, `SELECT count(*) FROM members WHERE room_id = $1`, id.UUID); n != 0 {
+		t.Errorf("the room has %d members", n)
+	}
+	passwords, err := password.New(password.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := ask[string](w, `SELECT password_hash FROM users WHERE username = $1`, h.Usernames[0])
+	if ok, _, err := passwords.Verify(w.ctx, hash, "svc-backup"); ok || err != nil {
+		t.Errorf("the hash %s takes a password, or another way than others: %v, %v", hash, ok, err)
+	}
+	ann := w.user("ann")
+	users, err := w.Accounts().List(w.ctx, 100)
+	if err != nil || len(users) != 1 || users[0].Username != "ann" {
+		t.Errorf("users %+v, %v; want ann alone", users, err)
+	}
+	if rooms, err := w.Rooms().Rooms(w.ctx, ann.ID); err != nil || len(rooms) != 0 {
+		t.Errorf("rooms %+v, %v", rooms, err)
+	}
+	_, err = w.Rooms().Room(w.ctx, ann.ID, id)
+	denied(t, "the room", err)
+	_, _, _, err = w.Rooms().Enter(w.ctx, ann.ID, id)
+	denied(t, "entering it", err)
+	_, _, err = w.Rooms().DirectRoom(w.ctx, ann.ID, h.Usernames[0])
+	denied(t, "talking to its owner", err)
 }
 
 //control:proves detection

@@ -111,7 +111,7 @@ func TestCreateRoom_stopsAtTheQuotaAlsoWhenAskedAtOnce(t *testing.T) {
 			kind(t, "over the quota", err, chat.Quota)
 		}
 	}
-	if made != quota || ask[int](w, "SELECT count(*) FROM rooms") != quota {
+	if made != quota || ask[int](w, "SELECT count(*) FROM rooms WHERE created_by = $1", ann.ID.UUID) != quota {
 		t.Errorf("%d rooms made, want %d", made, quota)
 	}
 }

@@ -137,19 +137,18 @@ func (d *Detector) first(f Firing, now time.Time) bool {
 
 // bait fires at the first touch.
 func (d *Detector) bait(e audit.Event) (Firing, bool) {
-	f := Firing{Score: 90, Subject: Subject{Network, e.IP}, Cause: e}
-	if e.User != "" {
-		f.Subject = Subject{User, e.User}
-	}
+	f := Firing{Score: 90, Cause: e}
 	switch {
 	case e.Room != "" && slices.Contains(d.honey.Rooms, e.Room):
 		f.Rule, f.Why = "honey_room", "a room was asked for that no page, list or message names"
+		f.Subject, _ = byActor(e)
 	case e.Username != "" && slices.Contains(d.honey.Usernames, e.Username):
 		f.Rule, f.Why = "honey_account", "a sign-in with a name that stands in no page, only in copies of the database"
+		f.Subject, _ = byNetwork(e) // the event's user is the honey itself
 	default:
 		return Firing{}, false
 	}
-	return f, true
+	return f, f.Subject.Key != ""
 }
 
 // place is where a session was last seen.

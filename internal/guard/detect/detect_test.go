@@ -73,7 +73,7 @@ func TestObserve_firesOncePerAttackAndNamesWhoDidIt(t *testing.T) {
 		{"user_everywhere", Subject{User, "alice"}, audit.ImpossibleTravel, 5,
 			repeat(8, 5*time.Second, audit.Event{Name: audit.Connect, User: "alice"}, func(i int, e *audit.Event) { e.IP = fmt.Sprintf("203.0.113.%d/32", i) })},
 		{"honey_room", Subject{User, "mallory"}, audit.DetectRuleFired, 0, []audit.Event{{At: begin, Name: audit.AuthzFail, User: "mallory", IP: mallory, Room: "honey-room"}}},
-		{"honey_account", Subject{Network, mallory}, audit.DetectRuleFired, 0, []audit.Event{{At: begin, Name: audit.LoginFail, IP: mallory, Username: "svc-backup-7"}}},
+		{"honey_account", Subject{Network, mallory}, audit.DetectRuleFired, 0, []audit.Event{{At: begin, Name: audit.LoginFail, IP: mallory, Username: "svc-backup-7", User: "the account of that name"}}},
 		{"session_moved", Subject{Session, "s1"}, audit.ImpossibleTravel, 1, []audit.Event{
 			{At: begin, Name: audit.Connect, Session: "s1", IP: "203.0.113.1/32", UserAgent: "Firefox"}, {At: begin.Add(time.Minute), Name: audit.Connect, Session: "s1", IP: mallory, UserAgent: "curl"}}},
 		{"unusual_rate", Subject{User, "alice"}, audit.DetectRuleFired, 10, append(usualConnections("alice"),
