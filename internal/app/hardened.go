@@ -102,7 +102,12 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 	addresses := clientip.New(c.TrustedProxies)
 
 	memory := ratelimit.NewMemory(now)
-	book, err := response.New(b.DB.Responses(), events, now)
+	fan, err := fanout.New(fanout.Options{Redis: b.Redis, Prefix: redisPrefix, Node: node, Log: log, Audit: events, Registerer: registry,
+		Source: source{b.DB.Rooms(), b.DB.Revocations()}})
+	if err != nil {
+		return Parts{}, err
+	}
+	book, err := response.New(b.DB.Responses(), endings{b.DB.Sessions(), fan, events}, events, now)
 	if err != nil {
 		return Parts{}, err
 	}
@@ -129,11 +134,6 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 		return Parts{}, err
 	}
 	passwords, err := password.New(password.Options{})
-	if err != nil {
-		return Parts{}, err
-	}
-	fan, err := fanout.New(fanout.Options{Redis: b.Redis, Prefix: redisPrefix, Node: node, Log: log, Audit: events, Registerer: registry,
-		Source: source{b.DB.Rooms(), b.DB.Revocations()}})
 	if err != nil {
 		return Parts{}, err
 	}

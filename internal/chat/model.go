@@ -189,6 +189,6 @@ type Revocation struct {
 	User    UserID
 	Room    RoomID
 	Tunnel  string    `json:",omitzero"` // name of a tunnel's target
-	Reason  string    // fixed slug: sign_out, password_change, role_change, disabled, revoked_by_user, admin, removed, banned, muted, role
+	Reason  string    // fixed slug: sign_out, password_change, role_change, disabled, revoked_by_user, admin, suspected, removed, banned, muted, role
 	At      time.Time // when it was decided, for the measure of how long it took
 }

@@ -70,7 +70,7 @@ func (f Firing) Event() audit.Event {
 		e.Name = audit.MaliciousReference
 	case "compression_oracle", "reflection_oracle":
 		e.Name = audit.CompressionOracle
-	case "session_moved", "user_everywhere":
+	case "session_moved", "session_in_two_places", "user_everywhere":
 		e.Name = audit.ImpossibleTravel
 	}
 	return e
@@ -151,27 +151,41 @@ func (d *Detector) bait(e audit.Event) (Firing, bool) {
 	return f, f.Subject.Key != ""
 }
 
-// place is where a session was last seen.
+// place is where a session was last seen, and whom it was with before.
 type place struct {
 	ip, agent string
 	at        time.Time
+	left      string    // the browser that it moved away from
+	movedAt   time.Time // when that was
 }
+
+// byTicket are events of handshakes that were refused: they may be a program's that was
+// handed a ticket of the browser's session, and stands elsewhere with good reason.
+var byTicket = []audit.Name{audit.HandshakeReject, audit.SessionsExceeded, audit.FailClosed, audit.LeaseUnavailable, audit.TokenReuse}
 
 // moved fires when one session speaks from another network and with another browser
 // shortly after it was somewhere else. A phone that changes networks keeps its browser;
 // a browser that updates itself keeps its network; a cookie that was copied has neither.
+// When the first browser then speaks again, both use the session at the same time, which
+// no move explains.
 func (d *Detector) moved(e audit.Event) (Firing, bool) {
-	if e.Session == "" || e.IP == "" || e.UserAgent == "" {
+	if e.Session == "" || e.IP == "" || e.UserAgent == "" || slices.Contains(byTicket, e.Name) {
 		return Firing{}, false
 	}
 	last, known := d.sessions.get(e.Session)
 	before := *last
-	*last = place{e.IP, e.UserAgent, e.At}
+	last.ip, last.agent, last.at = e.IP, e.UserAgent, e.At
 	if !known || before.ip == e.IP || before.agent == e.UserAgent || e.At.Sub(before.at) > movedWithin {
 		return Firing{}, false
 	}
-	return Firing{Rule: "session_moved", Score: 80, Subject: Subject{Session, e.Session}, Cause: e,
-		Why: fmt.Sprintf("one session from %s and %s with two browsers, %s apart", before.ip, e.IP, e.At.Sub(before.at).Round(time.Second))}, true
+	last.left, last.movedAt = before.agent, e.At
+	f := Firing{Rule: "session_moved", Score: 80, Subject: Subject{Session, e.Session}, Cause: e,
+		Why: fmt.Sprintf("one session from %s and %s with two browsers, %s apart", before.ip, e.IP, e.At.Sub(before.at).Round(time.Second))}
+	if before.left == e.UserAgent && e.At.Sub(before.movedAt) <= movedWithin {
+		f.Rule, f.Score = "session_in_two_places", 95
+		f.Why = fmt.Sprintf("one session from %s and %s by turns, with two browsers, within %s", before.ip, e.IP, e.At.Sub(before.movedAt).Round(time.Second))
+	}
+	return f, true
 }
 
 // unusual fires when a user's connection carried far more than this user's usually do.

@@ -100,6 +100,49 @@ func TestObserve_firesOncePerAttackAndNamesWhoDidIt(t *testing.T) {
 	}
 }
 
+// A thief with a copied cookie, and its owner, who goes on. Only taking turns is what no
+// move explains.
+//
+//control:proves detection
+func TestObserve_aSessionOfTwoBrowsersByTurnsIsInTwoPlaces(t *testing.T) {
+	const home, cafe = "203.0.113.1/32", "203.0.113.99/32"
+	type step struct {
+		after     time.Duration
+		name      audit.Name
+		ip, agent string
+	}
+	ticket := audit.TokenCreated
+	for name, tt := range map[string]struct {
+		steps []step
+		want  string
+	}{
+		"a thief and the owner":                 {[]step{{0, ticket, home, "Firefox"}, {time.Minute, ticket, mallory, "curl"}, {time.Minute, ticket, home, "Firefox"}, {time.Minute, ticket, mallory, "curl"}}, "session_moved session_in_two_places"},
+		"an owner who also changes networks":    {[]step{{0, ticket, home, "Firefox"}, {time.Minute, ticket, mallory, "curl"}, {time.Minute, ticket, cafe, "Firefox"}}, "session_moved session_in_two_places"},
+		"a move":                                {[]step{{0, ticket, home, "Firefox"}, {time.Minute, ticket, cafe, "Firefox 2"}, {time.Minute, ticket, cafe, "Firefox 2"}}, "session_moved"},
+		"a move and an update":                  {[]step{{0, ticket, home, "Firefox"}, {time.Minute, ticket, cafe, "Firefox 2"}, {time.Minute, ticket, home, "Firefox 3"}}, "session_moved"},
+		"back an hour later":                    {[]step{{0, ticket, home, "Firefox"}, {time.Minute, ticket, cafe, "Phone"}, {time.Hour, ticket, home, "Firefox"}}, "session_moved"},
+		"back later, and busy in between":       {[]step{{0, ticket, home, "Firefox"}, {time.Minute, ticket, cafe, "Phone"}, {4 * time.Minute, ticket, cafe, "Phone"}, {4 * time.Minute, ticket, home, "Firefox"}}, "session_moved"},
+		"one browser on two networks":           {[]step{{0, ticket, home, "Firefox"}, {time.Minute, ticket, cafe, "Firefox"}, {time.Minute, ticket, home, "Firefox"}, {time.Minute, ticket, cafe, "Firefox"}}, ""},
+		"two browsers on one network":           {[]step{{0, ticket, home, "Firefox"}, {time.Minute, ticket, home, "Phone"}, {time.Minute, ticket, home, "Firefox"}}, ""},
+		"a program with tickets of the session": {[]step{{0, ticket, home, "Firefox"}, {time.Minute, audit.HandshakeReject, cafe, "bot"}, {0, audit.SessionsExceeded, cafe, "bot"}, {time.Minute, ticket, home, "Firefox"}}, ""},
+	} {
+		d, at := detector(t), begin
+		var fired []string
+		for _, s := range tt.steps {
+			at = at.Add(s.after)
+			for _, f := range d.Observe(audit.Event{At: at, Name: s.name, Session: "s1", User: "alice", IP: s.ip, UserAgent: s.agent}) {
+				fired = append(fired, f.Rule)
+				if f.Subject != (Subject{Session, "s1"}) || f.Event().Name != audit.ImpossibleTravel {
+					t.Errorf("%s: %+v", name, f)
+				}
+			}
+		}
+		if got := strings.Join(fired, " "); got != tt.want {
+			t.Errorf("%s: fired %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 func TestObserve_everyRuleOfTheTableIsTestedAbove(t *testing.T) {
 	tested := "ticket_replay origin_scan origin_hammer id_probing sign_in_spraying account_under_fire size_search rate_saw_tooth protocol_fingerprinting compression_oracle reflection_oracle user_everywhere"
 	for _, r := range rules() {

@@ -7,8 +7,8 @@
 // the proxy in front of the server (OWASP: account lockout as denial of service).
 //
 // Rule: a response is about who acted and never about who was aimed at. A rule can
-// throttle (half the budgets, for minutes) and ask a session to prove itself again
-// before sensitive actions; it can never block, which the type Policy cannot say and the
+// throttle (half the budgets, for minutes), ask a session to prove itself again before
+// sensitive actions, and end a session that two browsers use by turns; it can never block, which the type Policy cannot say and the
 // table refuses. Blocks are made by people, with `portcullis response block`, for at most
 // a day. Every response ends by itself, can be lifted, is an event (response_action), and
 // holds on every node within two seconds.
@@ -38,9 +38,10 @@ type Kind string
 
 // The kinds, mildest first.
 const (
-	Throttle Kind = "throttle"
-	StepUp   Kind = "step_up"
-	Block    Kind = "block"
+	Throttle   Kind = "throttle"
+	StepUp     Kind = "step_up"
+	EndSession Kind = "end_session" // done at once, and no row: whoever has the password signs in again
+	Block      Kind = "block"
 )
 
 const (
@@ -95,10 +96,16 @@ type Store interface {
 	Active(ctx context.Context) ([]Response, error)
 }
 
+// Ender ends one session of a user, by the log's reference of it, and its sockets on
+// every node. false: there is none any more.
+type Ender interface {
+	EndSession(ctx context.Context, user, ref, reason string) (bool, error)
+}
+
 // mild is what a rule may do. Block is not among it.
 type mild struct {
 	kind Kind
-	d    time.Duration
+	d    time.Duration // none for what is done at once
 }
 
 // policy says what follows from which rule. What is missing here is only told: an
@@ -117,11 +124,13 @@ var policy = map[string]mild{
 	"honey_room":              {Throttle, 10 * time.Minute},
 	"honey_account":           {Throttle, 10 * time.Minute},
 	"session_moved":           {StepUp, time.Hour},
+	"session_in_two_places":   {kind: EndSession},
 }
 
 // Book is what is in force, as this node knows it.
 type Book struct {
 	store  Store
+	ender  Ender
 	audit  audit.Recorder
 	now    func() time.Time
 	active atomic.Pointer[map[key]Response]
@@ -133,11 +142,11 @@ type key struct {
 }
 
 // New returns an empty book; Run fills it.
-func New(s Store, a audit.Recorder, now func() time.Time) (*Book, error) {
-	if s == nil || a == nil || now == nil {
-		return nil, errors.New("response: a store, a log and a clock are required")
+func New(s Store, e Ender, a audit.Recorder, now func() time.Time) (*Book, error) {
+	if s == nil || e == nil || a == nil || now == nil {
+		return nil, errors.New("response: a store, an ender of sessions, a log and a clock are required")
 	}
-	b := &Book{store: s, audit: a, now: now}
+	b := &Book{store: s, ender: e, audit: a, now: now}
 	b.active.Store(&map[key]Response{})
 	return b, nil
 }
@@ -148,8 +157,32 @@ func (b *Book) Fired(ctx context.Context, f detect.Firing) error {
 	if !ok {
 		return nil
 	}
+	if m.kind == EndSession {
+		return b.end(ctx, f)
+	}
 	now := b.now()
 	return b.Do(ctx, Response{Kind: m.kind, Subject: f.Subject, At: now, Until: now.Add(m.d), By: byRule, Reason: f.Rule})
+}
+
+// endedByRule is the reason that sockets, tombstones and events carry.
+const endedByRule = "suspected"
+
+// end ends the session that a rule is about. Its subject comes from a request that
+// showed the cookie, and whoever has that can end the session anyway, so this hands
+// nobody a weapon; other sessions of the same user go on.
+func (b *Book) end(ctx context.Context, f detect.Firing) error {
+	if f.Subject.Kind != detect.Session || f.Cause.User == "" {
+		return fmt.Errorf("response: %s names no session of a user", f.Rule)
+	}
+	ended, err := b.ender.EndSession(ctx, f.Cause.User, f.Subject.Key, endedByRule)
+	if err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	if ended {
+		b.audit.Record(ctx, audit.Event{Name: audit.ResponseAction, Level: audit.Warn, Control: "response", Reason: string(EndSession) + "_done",
+			User: f.Cause.User, Session: f.Subject.Key, Detail: "by rule: " + f.Rule + "; its user can sign in again"})
+	}
+	return nil
 }
 
 // Do puts a response into force, here at once and on the other nodes soon, unless the

@@ -49,11 +49,51 @@ func (e *events) Record(_ context.Context, v audit.Event) { e.list = append(e.li
 func book(t *testing.T, s *table) (*response.Book, *events) {
 	t.Helper()
 	log := &events{}
-	b, err := response.New(s, log, time.Now)
+	b, err := response.New(s, &live{}, log, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b, log
+}
+
+// live is an Ender of sessions in memory, as user and reference.
+type live struct{ sessions map[[2]string]bool }
+
+func (l *live) EndSession(_ context.Context, user, ref, _ string) (bool, error) {
+	was := l.sessions[[2]string{user, ref}]
+	delete(l.sessions, [2]string{user, ref})
+	return was, nil
+}
+
+//control:proves response
+func TestFired_endsTheSessionThatIsInTwoPlacesAndNoOther(t *testing.T) {
+	sessions, log := &live{map[[2]string]bool{{"alice", "s1"}: true, {"alice", "s2"}: true, {"bob", "s3"}: true}}, &events{}
+	b, err := response.New(&table{}, sessions, log, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := firing("session_in_two_places", detect.Session, "s1")
+	f.Cause.User = "alice"
+	for range 2 { // a second node, or a second firing, finds nothing to end
+		if err := b.Fired(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sessions.sessions[[2]string{"alice", "s1"}] || len(sessions.sessions) != 2 {
+		t.Errorf("%v are left, want alice's other one and bob's", sessions.sessions)
+	}
+	if len(log.list) != 1 || log.list[0].Name != audit.ResponseAction || log.list[0].Reason != "end_session_done" || log.list[0].Session != "s1" || log.list[0].User != "alice" {
+		t.Errorf("events %+v", log.list)
+	}
+	// A move alone ends nothing, and neither does what somebody else did to alice.
+	for _, mild := range []string{"session_moved", "ticket_replay", "user_everywhere", "account_under_fire"} {
+		f := firing(mild, detect.Session, "s2")
+		f.Cause.User = "alice"
+		_ = b.Fired(t.Context(), f) // some are not for a session at all
+	}
+	if len(sessions.sessions) != 2 {
+		t.Errorf("%v are left after a move", sessions.sessions)
+	}
 }
 
 func firing(rule string, kind detect.SubjectKind, who string) detect.Firing {
