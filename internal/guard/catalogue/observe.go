@@ -42,17 +42,19 @@ func observe() []Control {
 			Threat: "Each control refuses one request and forgets it, so whoever tries a hundred ids, accounts or protocol errors one by one is refused a hundred times and never seen.",
 			NotStopped: []string{
 				"Patience: one try a day, or one try from each of many networks.",
-				"What leaves no event, such as reading the lengths of answers from outside.",
-				"An attacker spread over nodes: each node adds up its own events.",
+				"What leaves no event: reading lengths on the wire, or reading with a copied cookie from its owner's network.",
+				"Guesses of a compression oracle that are digits alone: a gauge sends the same.",
+				"A database that does not answer: nothing is added up until it does, and that is said.",
 			},
 			Refs:   []string{"ASVS 16.3.2", "ASVS 16.3.3", "ASVS 2.4.1", "CWE-778", "CWE-799", "OWASP Logging Vocabulary Cheat Sheet"},
-			Events: []string{"detect_rule_fired", "malicious_direct_reference", "authn_impossible_travel", "sys_monitor_disabled"},
+			Events: []string{"detect_rule_fired", "malicious_direct_reference", "authn_impossible_travel", "ws_compression_oracle", "sys_monitor_disabled", "sys_monitor_enabled"},
 		},
 		{
 			Name: "response", Title: "Responses that can be taken back", Layer: Observe, Numbers: []int{96},
 			Threat: "An attack that is seen goes on all the same; or the response itself becomes the weapon, aimed at a victim's account, or at everybody behind one address.",
 			NotStopped: []string{
 				"Whoever changes networks.",
+				"A thief who uses a copied cookie only while its owner sleeps: the session is asked for a proof and goes on.",
 				"Those who share a network with an attacker share its smaller budgets for minutes.",
 			},
 			Refs:     []string{"ASVS 6.3.1", "ASVS 2.4.1", "CWE-645", "CWE-799", "OWASP Logging Cheat Sheet"},

@@ -1,4 +1,4 @@
-// Package detect reads the security log while it is written and says when single
+// Package detect reads the security log of all nodes and says when single
 // refusals add up to an attack.
 //
 // Threat: every control answers one request and forgets it. Somebody who asks for
@@ -17,12 +17,16 @@
 // The subject of a rule is who acted, never who was aimed at: failed sign-ins for alice
 // are about the networks that they came from.
 //
+// Every node reads the stored log of all nodes, so an attacker who is spread over them is
+// one attacker; the first node that claims a firing says it (watch.go). What leaves no
+// event by itself, the guesses of a compression oracle, is counted where it passes and
+// makes an event when it is many (probes.go).
+//
 // Bounds: memory per rule is bounded in keys and in values per key; the oldest key makes
-// room. The detector reads the log from the side: when it cannot keep up it misses
-// events, and says so, and nobody waits for it.
+// room. The log is read from the side, and nobody waits for who reads it.
 //
 // Not stopped: patience (one try a day), many networks with one try each, and whatever
-// leaves no event. Each node sees its own events only.
+// leaves no event.
 package detect
 
 import (
