@@ -257,7 +257,7 @@ test('what is not a ticket is not offered', async () => {
 test('with MessagePack the next link offers it, sends and reads binary frames, and text ends it', async () => {
   const { pack, unpack } = await import('../static/js/protocol/msgpack.js');
   const m = make();
-  m.s.encoding(true);
+  await m.s.encoding(true);
   for (let i = 0; i < 50 && !m.dials(); i++) await new Promise((r) => setTimeout(r, 1));
   const ws = m.last();
   ws.protocol = 'portcullis.v1.msgpack';

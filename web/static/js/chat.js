@@ -9,10 +9,11 @@ import { storage } from './state/storage.js';
 import { Store } from './state/store.js';
 import { mountComposer } from './ui/composer.js';
 import { mountDetails } from './ui/details.js';
-import { confirm, mountAsk, mountDialogs, mountSearch, mountSwitcher } from './ui/dialogs.js';
 import { showEnd } from './ui/ended.js';
 import { byID, text } from './ui/h.js';
+import { UNLOADED, later } from './ui/later.js';
 import { mountMembers } from './ui/members.js';
+import { mountDialogs, opener } from './ui/opener.js';
 import { mountPill } from './ui/pill.js';
 import { mountRooms } from './ui/rooms.js';
 import { mountShortcuts } from './ui/shortcuts.js';
@@ -199,12 +200,29 @@ const report = (err) => tell('', why(err));
 /** @param {Promise<unknown>} p @returns {Promise<string>} '' or why not */
 const outcome = (p) => p.then(() => '', why);
 
-/** @param {string} username */
-const direct = (username) => api.call('POST', '/api/direct', { username: username.trim().toLowerCase() });
-/** @param {string} username */
-const openDirect = (username) => void direct(username).then(enter, report);
 /** @param {string} what did not happen @param {string} why '' if it did */
 function tell(what, why) { if (why && !ended) store.notice.value = what ? `${what}: ${why}.` : why; }
+
+// What most visits do not need comes when somebody begins to use the page, or chooses a file.
+/** @param {string} words */
+const say = (words) => tell('', words);
+const menus = later(() => import('./ui/menus.js'), say);
+const files = later(async () => {
+  const [{ mountAttach }, { upload }] = await Promise.all([import('./ui/attach.js'), import('./net/upload.js')]);
+  return mountAttach(store, {
+    upload: async (room, file, progress, stop) => stored(await upload(api, `/api/rooms/${room}/uploads`, file, progress, stop)),
+    status: async (id) => stored(await api.call('GET', `/api/uploads/${id}`)),
+  });
+}, say);
+const acts = later(async () => (await import('./acts.js')).mountActs({
+  api, store, enter, why, report, readMembers,
+  open: (id) => void open(id),
+  reveal: async (m) => { if (!(await timeline.reveal(m.seq))) say('That message is too far back to show here.'); },
+  async erase(room_id, m) {
+    tell('Not deleted', await outcome(socket.request('message.delete', { room_id, message_id: m.id })));
+    byID('message').focus();
+  },
+}), say);
 
 /** Shows a room that was just made or found. @param {unknown} answer */
 async function enter(answer) {
@@ -267,7 +285,7 @@ mountDialogs();
 const waiting = () => outbox.waiting;
 mountPill(store, { waiting, dial: () => socket.now() });
 const step = mountRooms(store, (id) => void open(id));
-mountDetails(store, { protocol: () => socket.protocol, buffered: () => socket.buffered, waiting, encoding: (msgpack) => socket.encoding(msgpack) });
+mountDetails(store, { protocol: () => socket.protocol, buffered: () => socket.buffered, waiting, encoding: (msgpack) => socket.encoding(msgpack).then(() => true, () => { say(UNLOADED); return false; }) });
 const timeline = mountTimeline(store, {
   pending: (id) => outbox.of(id),
   async older(id) {
@@ -282,17 +300,13 @@ const timeline = mountTimeline(store, {
   read,
   edit: (m) => composer.edit(m),
   reply: (m) => composer.reply(m),
-  async remove(m) {
-    const room = store.current.value;
-    if (!(await confirm('Delete this message?', 'Its text goes for everybody. A line stays that says so.', 'Delete'))) return;
-    tell('Not deleted', await outcome(socket.request('message.delete', { room_id: room, message_id: m.id })));
-    byID('message').focus();
-  },
+  remove: (m) => void acts.use((a) => a.remove(m)),
   async react(m, emoji, add) {
     tell('The reaction was not taken', await outcome(socket.request(add ? 'reaction.add' : 'reaction.remove', { room_id: store.current.value, message_id: m.id, emoji })));
   },
   retry: (id) => outbox.retry(id),
   discard: (id) => outbox.discard(id),
+  menus,
 });
 const composer = mountComposer(store, {
   send(body, reply_to, uploads) {
@@ -304,8 +318,7 @@ const composer = mountComposer(store, {
   lastOwn: () => store.timeline(store.current.value).messages.findLast((m) => m.author.id === me.id && !m.deleted_at),
   typing: () => { if (socket.live) socket.tell('typing.start', { room_id: store.current.value }); },
   idle: () => timeline.toEnd(),
-  upload: async (room, file, progress, stop) => stored(await api.upload(`/api/rooms/${room}/uploads`, file, progress, stop)),
-  status: async (id) => stored(await api.call('GET', `/api/uploads/${id}`)),
+  files,
   async join() {
     const id = store.current.value;
     store.restart(id, store.room?.head_seq ?? 0);
@@ -316,23 +329,20 @@ const composer = mountComposer(store, {
   },
 });
 mountMembers(store, {
-  invite: (username) => outcome(api.call('POST', `/api/rooms/${store.current.value}/members`, { username }).then(() => readMembers(store.current.value))),
-  change: async (m, change) => { const id = store.current.value; await api.call('PATCH', `/api/rooms/${id}/members/${m.user.id}`, change).catch(report); void readMembers(id); },
-  async expel(m, way) {
-    const id = store.current.value, name = m.user.display_name;
-    const words = { remove: ['Remove', `${name} loses this room at once, on every device.`], ban: ['Ban', `${name} loses this room at once and cannot come back.`], leave: ['Leave', 'You can come back to an open room; to a closed one somebody has to add you.'] }[way];
-    if (!(await confirm(way === 'leave' ? 'Leave the room?' : `${words[0]} ${name}?`, words[1], words[0]))) return;
-    await (way === 'ban' ? api.call('PUT', `/api/rooms/${id}/bans/${m.user.id}`) : api.call('DELETE', `/api/rooms/${id}/members/${m.user.id}`)).catch(report);
-    if (way !== 'leave') void readMembers(id);
-  },
-  direct: openDirect,
+  invite: async (username) => (await acts.use((a) => a.invite(username))) ?? UNLOADED,
+  change: (m, change) => void acts.use((a) => a.change(m, change)),
+  expel: (m, way) => void acts.use((a) => a.expel(m, way)),
+  direct: (username) => void acts.use((a) => a.write(username)),
+  menus,
 });
-mountAsk('new-room', 'open-new-room', (form) => api.call('POST', '/api/rooms', { title: String(form.get('title')).trim(), visibility: form.get('visibility') }), enter, why);
-mountAsk('direct-dialog', 'open-direct', (form) => direct(String(form.get('username'))), enter, why);
-const search = mountSearch(store,
-  async (q) => listOf(await api.call('GET', `/api/rooms/${store.current.value}/search?q=${encodeURIComponent(q)}&limit=${PAGE}`), 'messages', message),
-  async (m) => { if (!(await timeline.reveal(m.seq))) store.notice.value = 'That message is too far back to show here.'; });
-mountShortcuts({ switcher: mountSwitcher(store, (id) => void open(id), openDirect), search, step, idle: () => timeline.toEnd() });
+const switcher = opener('switcher', acts, (a) => a.switcher()), find = opener('search-dialog', acts, (a) => a.search());
+const search = () => { if (store.room?.role) find(); };
+byID('open-switcher').addEventListener('click', switcher);
+byID('open-search').addEventListener('click', search);
+byID('open-new-room').addEventListener('click', opener('new-room', acts, (a) => a.newRoom()));
+byID('open-direct').addEventListener('click', opener('direct-dialog', acts, (a) => a.direct()));
+mountShortcuts({ switcher, search, sheet: () => void acts.use((a) => a.sheet()), step, idle: () => timeline.toEnd() });
+for (const event of ['keydown', 'pointerdown']) addEventListener(event, () => { menus.warm(); acts.warm(); }, { once: true, capture: true, passive: true });
 
 const heading = byID('room-title'), searchButton = byID('open-search'), notice = byID('notice'), noticeText = byID('notice-text');
 effect(() => {
@@ -349,7 +359,6 @@ for (const form of document.querySelectorAll('form[data-sign-out]')) form.addEve
 addEventListener('online', () => { if (!ended && !socket.live) socket.redial(); });
 addEventListener('offline', () => { if (!ended) socket.offline(); });
 addEventListener('popstate', () => void open(location.pathname.split('/')[2] ?? '', false));
-addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); });
 let hiddenAt = 0;
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) { hiddenAt = Date.now(); return; }

@@ -1,8 +1,7 @@
 // @ts-check
-import { Api } from './net/api.js';
 import { h } from './ui/h.js';
 
-// What every page has: the origin in the bar, the theme, passwords that can be looked at.
+// What every page has: the origin in the bar and the theme.
 
 const origin = document.getElementById('origin');
 if (origin) { origin.textContent = location.host; origin.hidden = false; }
@@ -22,40 +21,21 @@ if (theme && themeName) {
   theme.hidden = false;
 }
 
-for (const input of document.querySelectorAll('input[type=password]')) {
-  const button = h('button', { type: 'button', class: 'btn', 'aria-pressed': 'false', 'aria-label': 'Show the password' }, 'Show');
-  button.addEventListener('click', () => {
-    const shown = input.getAttribute('type') === 'text';
-    input.setAttribute('type', shown ? 'password' : 'text');
-    button.setAttribute('aria-pressed', String(!shown));
-  });
-  input.after(button);
-}
-
-const card = document.getElementById('password-card'), form = document.getElementById('password-form');
-if (card && form instanceof HTMLFormElement) {
-  card.hidden = false;
-  const result = /** @type {HTMLElement} */ (document.getElementById('password-result'));
-  const value = (/** @type {string} */ id) => /** @type {HTMLInputElement} */ (document.getElementById(id)).value;
-  form.addEventListener('submit', async (e) => {
-    e.preventDefault();
-    const api = new Api(document.body.dataset.csrf ?? '', document.body.dataset.userId ?? '');
-    const words = await api.call('POST', '/api/password', { current_password: value('current'), new_password: value('next') }).then(() => '', (err) => String(err.message));
-    result.textContent = words || 'Changed. Your other sessions have ended.';
-    result.className = words ? 'note danger' : 'note ok';
-    result.hidden = false;
-    if (!words) form.reset();
-  });
-}
-
-if (document.querySelector('[data-passkey]')) await import('./passkey.js');
-
 // A page that the browser froze when it was left is not thawed for the next person: what
 // it shows may be of a session that has ended meanwhile.
 addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); });
 
 // Signing out from a page without the chat: its tabs are told, the server clears the storage.
-if (document.getElementById('chat')) await import('./chat.js');
-else for (const out of document.querySelectorAll('form[data-sign-out]')) {
+if (!document.getElementById('chat')) for (const out of document.querySelectorAll('form[data-sign-out]')) {
   out.addEventListener('submit', () => new BroadcastChannel('portcullis').postMessage({ type: 'signed-out', user: document.body.dataset.userId ?? '' }));
+}
+
+// What only some pages need is fetched by those that have it, twice if it must; a page that has to go without says so.
+/** @type {[string, () => Promise<unknown>][]} */
+const parts = [['#chat', () => import('./chat.js')], ['input[type=password]', () => import('./password.js')], ['[data-passkey]', () => import('./passkey.js')]];
+for (const [what, load] of parts) {
+  if (document.querySelector(what)) load().catch(load).catch((err) => {
+    document.querySelector('main')?.before(h('p', { class: 'note danger', role: 'alert' }, 'A part of this page could not be loaded. Reload it to try again.'));
+    throw err;
+  });
 }

@@ -31,52 +31,26 @@ export class Api {
    * @returns {Promise<unknown>} null for an empty answer
    * @throws {ApiError}
    */
-  async call(method, path, body) {
-    try {
-      return await this.#once(method, path, body);
-    } catch (err) {
-      if (!(err instanceof ApiError) || err.code !== 'csrf' || !(await this.#renewed())) throw err;
-      return this.#once(method, path, body);
-    }
-  }
+  call(method, path, body) { return this.withToken((csrf) => this.#once(method, path, body, csrf)); }
 
   /**
-   * Sends one file. Not by fetch, which does not tell how far it is.
-   * @param {string} path @param {File} file @param {(part: number) => void} progress @param {AbortSignal} stop
-   * @returns {Promise<unknown>}
-   * @throws {ApiError}
+   * Sends a request that carries the token; once more if the token was renewed meanwhile.
+   * @template T @param {(csrf: string) => Promise<T>} send @returns {Promise<T>}
    */
-  async upload(path, file, progress, stop) {
+  async withToken(send) {
     try {
-      return await this.#send(path, file, progress, stop);
+      return await send(this.#csrf);
     } catch (err) {
       if (!(err instanceof ApiError) || err.code !== 'csrf' || !(await this.#renewed())) throw err;
-      return this.#send(path, file, progress, stop);
+      return send(this.#csrf);
     }
   }
 
-  /** @param {string} path @param {File} file @param {(part: number) => void} progress @param {AbortSignal} stop @returns {Promise<unknown>} */
-  #send(path, file, progress, stop) {
-    return new Promise((resolve, reject) => {
-      const x = new XMLHttpRequest(), form = new FormData(), offline = () => reject(new ApiError(0, 'offline', 'The server cannot be reached.'));
-      form.append('file', file);
-      x.open('POST', path);
-      x.setRequestHeader('Accept', 'application/json');
-      x.setRequestHeader('X-CSRF-Token', this.#csrf);
-      x.responseType = 'json';
-      x.upload.onprogress = (e) => { if (e.lengthComputable) progress(e.loaded / e.total); };
-      x.onerror = x.ontimeout = x.onabort = offline;
-      x.onload = () => (x.status === 201 ? resolve(x.response) : reject(new ApiError(x.status, String(x.response?.code ?? ''), String(x.response?.message || `The server answered with status ${x.status}.`))));
-      stop.addEventListener('abort', () => x.abort(), { once: true });
-      x.send(form);
-    });
-  }
-
-  /** @param {string} method @param {string} path @param {unknown} body */
-  async #once(method, path, body) {
+  /** @param {string} method @param {string} path @param {unknown} body @param {string} csrf */
+  async #once(method, path, body, csrf) {
     /** @type {Record<string, string>} */
     const headers = { Accept: 'application/json' };
-    if (method !== 'GET') headers['X-CSRF-Token'] = this.#csrf;
+    if (method !== 'GET') headers['X-CSRF-Token'] = csrf;
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     let res;
     try {
@@ -92,7 +66,7 @@ export class Api {
 
   /** Fetches the token anew; true if it was another one. */
   async #renewed() {
-    const s = /** @type {any} */ (await this.#once('GET', '/api/session', undefined));
+    const s = /** @type {any} */ (await this.#once('GET', '/api/session', undefined, ''));
     if (s?.user?.id !== this.#user) throw new ApiError(401, 'signed_out', 'Your session ended.');
     const other = typeof s.csrf_token === 'string' && s.csrf_token !== this.#csrf;
     if (other) this.#csrf = s.csrf_token;

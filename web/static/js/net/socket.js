@@ -1,5 +1,5 @@
 // @ts-check
-import { PACKED, SUBPROTOCOL, decode, encode, understand } from '../protocol/frames.js';
+import { SUBPROTOCOL, decode, encode } from '../protocol/frames.js';
 import { verdict } from '../protocol/codes.js';
 import { uuid7 } from '../protocol/uuid7.js';
 import { backoff } from './backoff.js';
@@ -62,12 +62,6 @@ export function ownSocket(address, page) {
 /** @type {Writing} */
 const TEXT = { protocol: SUBPROTOCOL, write: encode, read: (data) => { if (typeof data !== 'string') throw new RangeError('kind'); return decode(data); } };
 
-/** The other encoding, loaded when it is chosen. @returns {Promise<Writing>} */
-async function packed() {
-  const { pack, unpack } = await import('../protocol/msgpack.js');
-  return { protocol: PACKED, write: (id, type, data) => pack({ v: 1, id, type, data }), read: (data) => { if (!(data instanceof ArrayBuffer)) throw new RangeError('kind'); return understand(unpack(new Uint8Array(data))); } };
-}
-
 /**
  * One connection that stays: ticket → connect → hello → resume → live, and after a
  * loss again from the ticket. Close codes decide whether there is an again.
@@ -79,7 +73,7 @@ export class Socket {
   /** Each dial has a number; what belongs to an older one is ignored. */ #dial = 0;
   #ready = false;
   #writing = TEXT;
-  #packed = false;
+  #chosen = TEXT;
   #failures = 0;
   #hint = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
@@ -109,9 +103,9 @@ export class Socket {
     this.#set('offline', 'This device is offline.');
   }
 
-  /** Chooses the encoding, for this page, from the next link on, which is at once. */
-  encoding(/** @type {boolean} */ msgpack) {
-    this.#packed = msgpack;
+  /** Chooses the encoding, for this page, from the next link on, which is at once. Rejects, and changes nothing, when its file cannot be loaded. */
+  async encoding(/** @type {boolean} */ msgpack) {
+    this.#chosen = msgpack ? (await import('./packed.js')).BINARY : TEXT;
     this.redial();
   }
 
@@ -164,9 +158,9 @@ export class Socket {
     if (!this.#o.online()) return this.#set('offline', 'This device is offline.');
     this.#set('connecting', '');
     this.#timer = setTimeout(() => this.#lost(dial, 1006), DIAL_MS);
+    this.#writing = this.#chosen;
     let ticket;
     try {
-      this.#writing = this.#packed ? await packed() : TEXT;
       ticket = await this.#o.ticket();
     } catch (err) {
       const e = /** @type {{status?: number, retry?: number, message?: string}} */ (err);

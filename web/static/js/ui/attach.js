@@ -17,12 +17,12 @@ export const MAX_FILES = 4;
 const ASK_MS = 4000, ASKS = 30;
 
 /**
- * Files that wait beside the message that is being written, per room. What happens
+ * Fetched when the first file is chosen. Files that wait beside the message that is being written, per room. What happens
  * to each is said in words, in a list that screen readers announce.
  * @param {Store} store @param {Actions} actions
  */
 export function mountAttach(store, actions) {
-  const button = byID('attach', HTMLButtonElement), input = byID('file', HTMLInputElement), list = byID('files');
+  const button = byID('attach', HTMLButtonElement), list = byID('files');
   /** @type {Map<string, Item[]>} */ const rooms = new Map();
   const here = () => rooms.get(store.current.value) ?? [];
 
@@ -64,22 +64,21 @@ export function mountAttach(store, actions) {
     }
   };
 
-  button.addEventListener('click', () => input.click());
-  input.addEventListener('change', () => {
-    const room = store.current.value, items = [...here()];
-    for (const file of input.files ?? []) {
+  /** @param {string} room @param {File[]} chosen */
+  const add = (room, chosen) => {
+    const items = [...(rooms.get(room) ?? [])];
+    for (const file of chosen) {
       if (items.length >= MAX_FILES) { store.notice.value = `A message carries at most ${MAX_FILES} files.`; break; }
       /** @type {Item} */ const item = { file, words: 'sending', state: 'sending', id: '', stop: new AbortController() };
       items.push(item);
       void send(room, item);
     }
     rooms.set(room, items);
-    input.value = '';
     draw();
-  });
+  };
 
   return {
-    draw,
+    add, draw,
     /** Why the message cannot go yet, in words; empty if it can. */
     get problem() {
       if (here().some((i) => i.state === 'failed')) return 'A file was not sent. Remove it first.';

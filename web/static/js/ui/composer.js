@@ -2,7 +2,6 @@
 import { MAX_BODY, bodyProblem, characters } from '../protocol/frames.js';
 import { can } from '../protocol/roles.js';
 import { effect } from '../state/signal.js';
-import { mountAttach } from './attach.js';
 import { byID, text } from './h.js';
 import { moment } from './time.js';
 
@@ -21,18 +20,18 @@ const TYPING_EVERY_MS = 3000;
  * @property {() => void} typing
  * @property {() => void} idle Esc with nothing to cancel
  * @property {() => void} join
- * @property {import('./attach.js').Actions['upload']} upload
- * @property {import('./attach.js').Actions['status']} status
+ * @property {import('./later.js').Later<Attach>} files
  */
+/** @typedef {ReturnType<typeof import('./attach.js').mountAttach>} Attach */
 
 /** Where messages are written. @param {Store} store @param {Actions} actions */
 export function mountComposer(store, actions) {
-  const form = byID('composer', HTMLFormElement), box = byID('message', HTMLTextAreaElement), button = byID('send', HTMLButtonElement);
+  const form = byID('composer', HTMLFormElement), box = byID('message', HTMLTextAreaElement), button = byID('send', HTMLButtonElement), file = byID('file', HTMLInputElement);
   const context = byID('context'), contextText = byID('context-text'), count = byID('count'), typing = byID('typing'), bar = byID('join-bar'), join = byID('join'), joinText = byID('join-text');
   /** What was begun in each room. @type {Map<string, string>} */ const drafts = new Map();
   /** @type {{kind: 'edit'|'reply', message: Message} | null} */ let about = null;
-  const attach = mountAttach(store, actions);
-  let room = '', told = 0;
+  /** @type {Attach | null} */ let attach = null;
+  let room = '', told = 0, fetching = 0;
 
   const fit = () => {
     const n = characters(box.value);
@@ -59,7 +58,7 @@ export function mountComposer(store, actions) {
   const submit = async () => {
     const typed = box.value.replace(/\r\n?/g, '\n').trim(), editing = about?.kind === 'edit';
     // A message has words, also for those who cannot see the picture: without any, the files' names.
-    const body = typed === '' && !editing ? attach.names : typed;
+    const body = typed === '' && !editing ? attach?.names ?? '' : typed;
     if (body === '') return;
     const problem = bodyProblem(body);
     if (problem) { store.notice.value = `Not sent: ${problem}.`; return; }
@@ -70,10 +69,11 @@ export function mountComposer(store, actions) {
       button.disabled = false;
       if (why) { store.notice.value = `Not changed: ${why}.`; box.focus(); return; }
     } else {
-      if (attach.problem) { store.notice.value = attach.problem; return; }
-      const why = actions.send(body, what?.message.id ?? '', attach.ids);
+      const wait = fetching > 0 ? 'A file is still on its way.' : attach?.problem;
+      if (wait) { store.notice.value = wait; return; }
+      const why = actions.send(body, what?.message.id ?? '', attach?.ids ?? []);
       if (why) { store.notice.value = why; return; }
-      attach.clear();
+      attach?.clear();
     }
     set(null);
     box.value = '';
@@ -86,6 +86,14 @@ export function mountComposer(store, actions) {
   form.addEventListener('submit', (e) => { e.preventDefault(); void submit(); });
   byID('context-cancel').addEventListener('click', () => { set(null); box.focus(); });
   join.addEventListener('click', actions.join);
+  byID('attach').addEventListener('click', () => { actions.files.warm(); file.click(); });
+  file.addEventListener('change', async () => {
+    const chosen = [...file.files ?? []], here = room;
+    file.value = '';
+    fetching++;
+    await actions.files.use((a) => { attach = a; a.add(here, chosen); });
+    fetching--;
+  });
   box.addEventListener('input', () => {
     fit();
     if (box.value.trim() === '' || about?.kind === 'edit' || Date.now() - told < TYPING_EVERY_MS) return;
@@ -111,7 +119,7 @@ export function mountComposer(store, actions) {
       room = id;
       set(null);
       box.value = drafts.get(id) ?? '';
-      attach.draw();
+      attach?.draw();
       fit();
     }
     const writes = r ? can(r.role, 'send') : false, muted = me && Date.parse(me.muted_until) > Date.now() ? me.muted_until : '';

@@ -6,7 +6,7 @@ import { left } from './time.js';
 /** @typedef {import('../state/store.js').Store} Store */
 
 /** "This socket" and the last frames: what the connection is, never what was said on it.
- * @param {Store} store @param {{protocol: () => string, buffered: () => number, waiting: () => number, encoding: (msgpack: boolean) => void}} o */
+ * @param {Store} store @param {{protocol: () => string, buffered: () => number, waiting: () => number, encoding: (msgpack: boolean) => Promise<boolean>}} o */
 export function mountDetails(store, { protocol, buffered, waiting, encoding }) {
   const chat = byID('chat'), toggle = byID('toggle-details'), panel = byID('details');
   const small = matchMedia('(max-width: 1040px)');
@@ -17,11 +17,13 @@ export function mountDetails(store, { protocol, buffered, waiting, encoding }) {
   byID('close-details').addEventListener('click', shut);
   panel.addEventListener('keydown', (e) => { if (e.key === 'Escape' && small.matches) { e.stopPropagation(); shut(); } });
 
-  const other = byID('s-encoding');
-  other.addEventListener('click', () => {
+  const other = byID('s-encoding', HTMLButtonElement);
+  other.addEventListener('click', async () => {
     const on = other.getAttribute('aria-pressed') !== 'true';
-    other.setAttribute('aria-pressed', String(on));
-    encoding(on);
+    other.disabled = true;
+    if (await encoding(on)) other.setAttribute('aria-pressed', String(on));
+    other.disabled = false;
+    other.focus();
   });
 
   const [conn, version, ends, sent, meter, queue, buffer] = ['conn', 'protocol', 'ends', 'rate', 'meter', 'queue', 'buffer'].map((name) => byID(`s-${name}`)), frames = byID('frames');

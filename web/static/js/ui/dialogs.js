@@ -2,28 +2,22 @@
 import { byID, h, near, patch, text } from './h.js';
 import { moment } from './time.js';
 
+// What the dialogs do. Fetched when somebody begins to use the page: opener.js.
+
 /** @typedef {import('../state/store.js').Store} Store */
 /** @typedef {import('../protocol/frames.js').Message} Message */
 
 /** @param {string} id */
 const dialog = (id) => byID(id, HTMLDialogElement);
 
-/** Wires what all dialogs share: buttons that only close. */
-export function mountDialogs() {
-  for (const d of document.querySelectorAll('dialog')) {
-    d.addEventListener('click', (e) => { if (e.target === d || near(e, '[data-close]')) d.close(); });
-  }
-}
-
 /**
  * A dialog with fields that stays open until what it asks for is done. It closes
  * before what comes next, because closing gives the focus back to its opener.
- * @param {string} id @param {string} opener
+ * @param {string} id
  * @param {(form: FormData) => Promise<unknown>} ask @param {(answer: unknown) => void} next @param {(err: unknown) => string} why
  */
-export function mountAsk(id, opener, ask, next, why) {
+export function mountAsk(id, ask, next, why) {
   const d = dialog(id), form = /** @type {HTMLFormElement} */ (d.querySelector('form')), error = /** @type {HTMLElement} */ (d.querySelector('.error'));
-  byID(opener).addEventListener('click', () => { form.reset(); text(error, ''); d.showModal(); });
   form.addEventListener('submit', async (e) => {
     e.preventDefault();
     const button = /** @type {HTMLButtonElement} */ (form.querySelector('[type=submit]'));
@@ -35,6 +29,7 @@ export function mountAsk(id, opener, ask, next, why) {
     } catch (err) { text(error, why(err)); }
     button.disabled = false;
   });
+  return () => text(error, '');
 }
 
 /** Asks before something that cannot be undone. @param {string} title @param {string} words @param {string} yes @returns {Promise<boolean>} */
@@ -77,17 +72,16 @@ export function mountSwitcher(store, open, direct) {
   const go = () => { d.close(); items[at]?.go(); };
   box.addEventListener('input', () => { at = 0; draw(); });
   box.addEventListener('keydown', (e) => {
-    if (e.key === 'ArrowDown') at++; else if (e.key === 'ArrowUp') at--; else if (e.key !== 'Enter' || e.isComposing) return;
+    if (e.key === 'ArrowDown') at++; else if (e.key === 'ArrowUp') at--; else return;
     e.preventDefault();
-    if (e.key === 'Enter') go(); else draw();
+    draw();
   });
+  box.form?.addEventListener('submit', (e) => { e.preventDefault(); go(); });
   list.addEventListener('click', (e) => {
     const b = near(e, 'button');
     if (b) { at = Number(b.dataset.n); go(); }
   });
-  const show = () => { box.value = ''; at = 0; draw(); d.showModal(); box.focus(); };
-  byID('open-switcher').addEventListener('click', show);
-  return show;
+  return () => { at = 0; draw(); };
 }
 
 /**
@@ -109,14 +103,10 @@ export function mountSearch(store, find, go) {
     text(note, found.length === 0 ? 'Nothing found.' : `${found.length} found, newest first.`);
     draw(found);
   });
-  const show = () => {
-    if (d.open || !store.room?.role) return;
-    text(byID('search-title'), `Search ${store.title(store.room)}`);
+  return () => {
+    asked = null;
+    text(byID('search-title'), `Search ${store.room ? store.title(store.room) : ''}`);
     text(note, 'Finds whole words, taken literally.');
     draw([]);
-    d.showModal();
-    box.select();
   };
-  byID('open-search').addEventListener('click', show);
-  return show;
 }

@@ -1,8 +1,7 @@
 // @ts-check
-import { can, canOn } from '../protocol/roles.js';
+import { can } from '../protocol/roles.js';
 import { effect } from '../state/signal.js';
 import { byID, h, icon, patch, text } from './h.js';
-import { openMenu } from './menu.js';
 import { moment } from './time.js';
 
 /** @typedef {import('../state/store.js').Store} Store */
@@ -13,9 +12,8 @@ import { moment } from './time.js';
  * @property {(m: Member, change: {role?: string, muted_until?: string}) => void} change
  * @property {(m: Member, way: 'remove'|'ban'|'leave') => void} expel
  * @property {(username: string) => void} direct
+ * @property {import('./later.js').Later<typeof import('./menus.js')>} menus
  */
-
-const MUTES = /** @type {const} */ ([['10 minutes', 10], ['1 hour', 60], ['1 day', 1440]]);
 
 /** The members of the room, and what may be done about them. @param {Store} store @param {Actions} actions */
 export function mountMembers(store, actions) {
@@ -41,27 +39,14 @@ export function mountMembers(store, actions) {
   /** @param {{m: Member, on: boolean, my: string, direct: boolean}} i */
   function row({ m, on, my, direct }) {
     const me = m.user.id === store.me.id, muted = Date.parse(m.muted_until) > Date.now();
-    const items = menu(m, my, me, direct, muted);
+    const some = !direct && !(me && my === 'owner'); // an owner can hand a room on, not leave it
     return h('li', null,
       h('span', { class: on ? 'dot on' : 'dot', 'aria-hidden': true }),
       h('span', { class: 't', title: `@${m.user.username}` }, me ? `${m.user.display_name} (you)` : m.user.display_name, h('span', { class: 'sr' }, on ? ', here' : ', away')),
       h('span', { class: 'role' }, muted ? h('span', { title: `until ${moment(m.muted_until)}` }, 'muted') : m.role === 'member' ? '' : m.role),
-      items.length > 0 ? h('button', { type: 'button', 'aria-haspopup': 'menu', data: { act: 'menu' }, on: { click: (/** @type {Event} */ e) => openMenu(/** @type {HTMLElement} */ (e.currentTarget), items, m.user.display_name) } }, icon('dots'), h('span', { class: 'sr' }, `What to do about ${m.user.display_name}`)) : null);
-  }
-
-  /** @param {Member} m @param {string} my @param {boolean} me @param {boolean} direct @param {boolean} muted @returns {import('./menu.js').Item[]} */
-  function menu(m, my, me, direct, muted) {
-    /** @type {import('./menu.js').Item[]} */ const items = [];
-    if (direct) return items;
-    if (me) return my === 'owner' ? items : [{ label: 'Leave the room', danger: true, act: () => actions.expel(m, 'leave') }];
-    items.push({ label: 'Write directly', act: () => actions.direct(m.user.username) });
-    if (canOn(my, 'change_role', m.role)) for (const role of ['reader', 'member', 'moderator']) if (role !== m.role) items.push({ label: `Make ${role}`, act: () => actions.change(m, { role }) });
-    if (canOn(my, 'mute', m.role)) {
-      if (muted) items.push({ label: 'Unmute', act: () => actions.change(m, { muted_until: new Date().toISOString() }) });
-      else for (const [words, minutes] of MUTES) items.push({ label: `Mute for ${words}`, act: () => actions.change(m, { muted_until: new Date(Date.now() + minutes * 60_000).toISOString() }) });
-    }
-    if (canOn(my, 'remove', m.role)) items.push({ label: 'Remove', danger: true, act: () => actions.expel(m, 'remove') });
-    if (canOn(my, 'ban', m.role)) items.push({ label: 'Ban', danger: true, act: () => actions.expel(m, 'ban') });
-    return items;
+      some ? h('button', { type: 'button', 'aria-haspopup': 'menu', data: { act: 'menu' }, on: { click: (/** @type {Event} */ e) => {
+        const button = /** @type {HTMLElement} */ (e.currentTarget);
+        void actions.menus.use((all) => all.memberMenu(button, m, my, me, actions));
+      } } }, icon('dots'), h('span', { class: 'sr' }, `What to do about ${m.user.display_name}`)) : null);
   }
 }

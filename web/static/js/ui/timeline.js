@@ -1,10 +1,8 @@
 // @ts-check
 import { can } from '../protocol/roles.js';
-import { EMOJI } from '../protocol/emoji.js';
 import { effect } from '../state/signal.js';
 import { HELD, MOST, rows, span as windowOf } from '../state/timeline.js';
 import { byID, near, patch, text } from './h.js';
-import { openMenu } from './menu.js';
 import { element, same } from './message.js';
 import { singleKeys } from './shortcuts.js';
 import { plural } from './time.js';
@@ -22,6 +20,7 @@ import { plural } from './time.js';
  * @property {(m: Message, emoji: string, add: boolean) => void} react
  * @property {(id: string) => void} retry
  * @property {(id: string) => void} discard
+ * @property {import('./later.js').Later<typeof import('./menus.js')>} menus
  */
 
 /** Messages drawn at first, and added at a time. */
@@ -213,23 +212,18 @@ export function mountTimeline(store, actions) {
     if (m.deleted_at) return false;
     const role = store.room?.role ?? '', mine = m.author.id === store.me.id;
     const may = { react: can(role, 'react'), send: can(role, 'send'), edit: mine && can(role, 'send'), delete: mine ? can(role, 'send') : can(role, 'delete_any') };
+    const at = () => (from.isConnected ? from : row); // a row may be drawn anew while its menu is fetched
     if (what.startsWith('react ') && may.react) {
       const emoji = what.slice(6);
       actions.react(m, emoji, !m.reactions.some((r) => r.emoji === emoji && r.users.includes(store.me.id)));
     } else if (what === 'pick' && may.react) {
-      openMenu(from, EMOJI.map((emoji) => ({ label: emoji, act: () => actions.react(m, emoji, true) })), 'React with', true);
+      void actions.menus.use((all) => all.pickReaction(at(), (emoji) => actions.react(m, emoji, true)));
     } else if (what === 'reply' && may.send) actions.reply(m);
     else if (what === 'edit' && may.edit) actions.edit(m);
     else if (what === 'delete' && may.delete) actions.remove(m);
-    else if (what === 'menu') {
-      /** @type {import('./menu.js').Item[]} */ const items = [];
-      if (may.send) items.push({ label: 'Reply', key: 'r', act: () => actions.reply(m) });
-      if (may.react) items.push({ label: 'React…', key: '+', act: () => act(row, 'pick', true) });
-      items.push({ label: 'Copy the text', act: () => copy(m.body) });
-      if (may.edit) items.push({ label: 'Edit', key: 'e', act: () => actions.edit(m) });
-      if (may.delete) items.push({ label: 'Delete', key: 'Del', danger: true, act: () => actions.remove(m) });
-      openMenu(from, items, 'Message');
-    } else return false;
+    else if (what === 'copy') copy(m.body);
+    else if (what === 'menu') void actions.menus.use((all) => all.messageMenu(at(), may, (then) => act(row, then, true)));
+    else return false;
     return true;
   }
 
