@@ -66,23 +66,40 @@ type (
 	line struct {
 		Number                int
 		Text, Control, Marked string
-		Remark                bool
+		Remark, Key           bool
+		Without               []string
 	}
 	place struct {
 		File, Func string
+		From       int
 		Start, End int
 		Paragraphs []string
 		Lines      []line
 	}
 	exploit struct {
-		Title, File string
-		Line        int
+		Title, File, Base string
+		Line              int
+	}
+	change struct {
+		Gone bool
+		Text string
+	}
+	failing struct {
+		Name, File string
+		Line       int
+	}
+	cut struct {
+		Removes, File string
+		Start         int
+		Changes       []change
+		Failing       []failing
 	}
 	knob    struct{ Name, Value, Default, Range, Doc string }
 	control struct {
 		Name, Title, Sentence, Layer, Page, Threat, NoAttack string
 		NotStopped, Events                                   []string
 		Code, Tests                                          []place
+		Cuts                                                 []cut
 		Attacks                                              []exploit
 		Links                                                []link
 		Knobs                                                []knob
@@ -124,9 +141,10 @@ func render(t *testing.T, name, evil string) string {
 		l, row := layer("session"), controlRow{"some-name", evil, evil, evil, true, 2, 1, []link{{Text: evil}, {evil, "https://cwe.mitre.org/x"}}}
 		p.Data = controls{Query: evil, Layer: evil, Layers: []layer{l}, Groups: []controlGroup{{l, true, []controlRow{row}}}, Shown: 1, Total: 1}
 	case "control":
-		at := place{"web/embed.go", evil, 1, 2, []string{evil}, []line{{Number: 1, Text: evil, Remark: true}, {Number: 2, Text: evil, Control: "some-name"}}}
+		at := place{"web/embed.go", evil, 1, 1, 2, []string{evil}, []line{{Number: 1, Text: evil, Remark: true}, {Number: 2, Text: evil, Control: "some-name", Key: true, Without: []string{evil}}}}
 		p.Data = control{Name: "some-name", Title: evil, Sentence: evil, Layer: "session", Page: "docs/x.md", Threat: evil, NoAttack: evil, NotStopped: []string{evil}, Events: []string{evil},
-			Code: []place{at}, Tests: []place{at}, Attacks: []exploit{{evil, "web/embed.go", 7}}, Links: []link{{Text: evil}}, Knobs: []knob{{evil, evil, evil, evil, evil}}}
+			Code: []place{at}, Tests: []place{at}, Cuts: []cut{{evil, "web/embed.go", 7, []change{{true, evil}, {false, evil}}, []failing{{evil, "web/embed.go", 7}, {Name: evil}}}},
+			Attacks: []exploit{{evil, "web/embed.go", evil, 7}}, Links: []link{{Text: evil}}, Knobs: []knob{{evil, evil, evil, evil, evil}}}
 	case "source":
 		p.Data = source{Path: evil, Controls: []mark{{"some-name", true, 1}}, Lines: []line{{Number: 1, Text: evil, Control: "some-name", Marked: "test"}, {Number: 2, Text: evil}}}
 	}

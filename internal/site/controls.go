@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -61,12 +62,14 @@ type (
 		catalogue.Control
 		Sentence, Page string // the first sentence of its document, and where that is
 		Code, Tests    []placeView
-		Attacks        []catalogue.Attack
+		Cuts           []cutView
+		Attacks        []attackView
 		Links          []link
 		Knobs          []Knob
 	}
 	placeView struct {
 		catalogue.Place
+		From       int // the first line that is shown: below the comment
 		Paragraphs []string
 		Lines      []lineView
 	}
@@ -78,8 +81,10 @@ type (
 	lineView struct {
 		Number          int
 		Text            string
-		Control, Marked string // of a directive: the name; of a line in a marked part: "code" or "test"
-		Remark          bool   // nothing but a comment
+		Control, Marked string   // of a directive: the name; of a line in a marked part: "code" or "test"
+		Remark          bool     // nothing but a comment
+		Key             bool     // tests fail without it
+		Without         []string // what happens without the piece that ends here
 	}
 	link struct{ Text, URL string } // URL is empty for what has no address
 )
@@ -138,11 +143,13 @@ func (s *Site) controlPage(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	v := controlView{Control: all[i], Page: "docs/controls/" + all[i].Name + ".md", Attacks: e.Attacks[all[i].Name], Links: links(all[i].Refs)}
+	v := controlView{Control: all[i], Page: "docs/controls/" + all[i].Name + ".md", Attacks: attackViews(e.Attacks[all[i].Name]), Cuts: cutViews(e, all[i].Name), Links: links(all[i].Refs)}
 	v.Sentence = sentence(e.File(v.Page))
 	for _, p := range e.Code[v.Name] {
 		f := e.File(p.File)
-		v.Code = append(v.Code, placeView{Place: p, Paragraphs: paragraphs(p.Doc), Lines: lines(f, directives(f, p), p.End)})
+		shown := lines(f, directives(f, p), p.End)
+		point(shown, p.File, v.Cuts)
+		v.Code = append(v.Code, placeView{Place: p, From: shown[0].Number, Paragraphs: paragraphs(p.Doc), Lines: shown})
 	}
 	for _, p := range e.Tests[v.Name] {
 		v.Tests = append(v.Tests, placeView{Place: p})
@@ -223,11 +230,14 @@ func sentence(f *catalogue.File) string {
 	}
 }
 
-// paragraphs are those of a comment.
+// docLink is how a comment of Go links to a name, "[Policy.Check]" or "*[Refused]".
+var docLink = regexp.MustCompile(`(^|[\s(])\*?\[([A-Za-z][A-Za-z0-9_.]*)\]`)
+
+// paragraphs are those of a comment, as plain text.
 func paragraphs(doc string) (all []string) {
 	for p := range strings.SplitSeq(doc, "\n\n") {
 		if p = strings.TrimSpace(p); p != "" {
-			all = append(all, p)
+			all = append(all, docLink.ReplaceAllString(p, "$1$2"))
 		}
 	}
 	return all

@@ -26,6 +26,7 @@ type Attack struct {
 type Evidence struct {
 	Code, Tests map[string][]Place // code in the order of files, tests in the order of directives
 	Attacks     map[string][]Attack
+	Cuts        map[string][]Cut
 	files       map[string]*File
 }
 
@@ -51,12 +52,12 @@ const (
 	provesDirective = "//control:proves "
 )
 
-// Read finds every directive and every exploit in the source. A directive that sits
+// Read finds every directive, every exploit and every cut in the source. A directive that sits
 // on nothing is an error: somebody believes that something is marked, and it is not.
 func Read(source fs.FS) (*Evidence, error) {
-	e := &Evidence{Code: map[string][]Place{}, Tests: map[string][]Place{}, Attacks: map[string][]Attack{}, files: map[string]*File{}}
+	e := &Evidence{Code: map[string][]Place{}, Tests: map[string][]Place{}, Attacks: map[string][]Attack{}, Cuts: map[string][]Cut{}, files: map[string]*File{}}
 	var problems []error
-	var exploits []string
+	var exploits, mutants []string
 	err := fs.WalkDir(source, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -69,6 +70,9 @@ func Read(source fs.FS) (*Evidence, error) {
 		e.files[path] = &File{Path: path, Lines: strings.Split(strings.TrimSuffix(text, "\n"), "\n")}
 		if strings.HasPrefix(path, attacks) && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
 			exploits = append(exploits, path)
+		}
+		if strings.HasPrefix(path, cuts) && strings.HasSuffix(path, ".go") {
+			mutants = append(mutants, path)
 		}
 		if !strings.Contains(text, "//control:") { // most files: nothing to parse
 			return nil
@@ -85,6 +89,7 @@ func Read(source fs.FS) (*Evidence, error) {
 		return nil, fmt.Errorf("catalogue: read source: %w", err)
 	}
 	problems = append(problems, e.readAttacks(exploits)...)
+	problems = append(problems, e.readCuts(mutants)...)
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("catalogue: %w", errors.Join(problems...))
 	}

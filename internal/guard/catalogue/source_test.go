@@ -197,3 +197,51 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+func TestRead_findsWhatIsTakenOutAndWhere(t *testing.T) {
+	e := read(t, "a/a.go", "package a\n\nfunc f() {\n\tone()\n\ttwo()\n}\n", "internal/kill/mutants_a.go", `package main
+
+func a() []mutant {
+	return []mutant{
+		{Control: "origin", Removes: "nobody " + "asks", File: "a/a.go", Old: "one()\n\ttwo()", New: "three()", Package: "./a", Kills: []string{"TestA", "TestB"}},
+		{Control: "origin", Removes: "a line is gone", File: "a/a.go", Old: "\ttwo()\n", Kills: []string{"TestA"}},
+		{Control: "host", Removes: "what is not there", File: "a/a.go", Old: "four()", Kills: []string{"TestA"}},
+		{Control: "host", Removes: "no such file", File: "b/b.go", Old: "one()", Kills: []string{"TestA"}},
+	}
+}
+`)
+	if got := e.Cuts["origin"]; len(got) != 2 || got[0].Removes != "nobody asks" || got[0].Start != 4 || got[0].End != 5 || got[0].New != "three()" || strings.Join(got[0].Kills, " ") != "TestA TestB" {
+		t.Errorf("origin: %+v", got)
+	} else if got[1].Start != 5 || got[1].End != 5 || got[1].New != "" {
+		t.Errorf("a whole line: %+v", got[1])
+	}
+	if got := e.Cuts["host"]; len(got) != 2 || got[0].Start != 0 || got[1].Start != 0 {
+		t.Errorf("host: %+v", got)
+	}
+	if _, err := catalogue.Read(files("internal/kill/mutants_a.go", "package main\n\nvar m = mutant{Control: \"origin\", Removes: why(), File: \"a\", Old: \"b\"}\n")); err == nil {
+		t.Error("a cut that nobody can read was accepted")
+	}
+}
+
+func TestRead_readsEveryCutOfTheRealSource(t *testing.T) {
+	e, err := catalogue.Read(portcullis.Source())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, placed := 0, 0
+	for _, c := range catalogue.All() {
+		for _, cut := range e.Cuts[c.Name] {
+			all++
+			if cut.Start > 0 {
+				placed++
+			}
+			if cut.Removes == "" || len(cut.Kills) == 0 {
+				t.Errorf("%s: %+v", c.Name, cut)
+			}
+		}
+	}
+	// Not all: while one is tried, the file does not hold what it takes out.
+	if all < len(catalogue.All()) || placed < all*9/10 {
+		t.Errorf("%d cuts of %d controls, the lines of %d are known", all, len(catalogue.All()), placed)
+	}
+}
