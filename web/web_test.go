@@ -36,9 +36,9 @@ type (
 	passkey     struct{ ID, Name, Created, LastUsed string }
 	chat        struct{ RoomID, SocketURL string }
 	sessionView struct {
-		SID, Created, LastSeen, IP, UserAgent string
-		Sockets                               int
-		This                                  bool
+		SID, Created, LastSeen, IP, Device, UserAgent string
+		Sockets                                       int
+		This                                          bool
 	}
 	failure struct {
 		Status              int
@@ -134,7 +134,7 @@ func render(t *testing.T, name, evil string) string {
 	case "chat":
 		p.Data = chat{RoomID: evil, SocketURL: "wss://app.example.com/ws"}
 	case "sessions":
-		p.Data = sessions{[]sessionView{{SID: "s1", Created: evil, LastSeen: evil, IP: evil, UserAgent: evil, Sockets: 2}, {SID: "s2", This: true}}, 10, []passkey{{"k1", evil, evil, evil}}, true}
+		p.Data = sessions{[]sessionView{{SID: "s1", Created: evil, LastSeen: evil, IP: evil, Device: evil, UserAgent: evil, Sockets: 2}, {SID: "s2", This: true}}, 10, []passkey{{"k1", evil, evil, evil}}, true}
 	case "error":
 		p.Data = failure{404, evil, evil, evil}
 	case "controls":

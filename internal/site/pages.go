@@ -67,9 +67,9 @@ type (
 	}
 	passkeyView struct{ ID, Name, Created, LastUsed string }
 	sessionView struct {
-		SID, Created, LastSeen, IP, UserAgent string
-		Sockets                               int
-		This                                  bool
+		SID, Created, LastSeen, IP, Device, UserAgent string
+		Sockets                                       int
+		This                                          bool
 	}
 	errorView struct { // error
 		Status              int
@@ -241,7 +241,7 @@ func (s *Site) sessionsPage(w http.ResponseWriter, c *call) error {
 	for _, d := range list {
 		views = append(views, sessionView{
 			SID: d.SID, Created: d.CreatedAt.UTC().Format(shown), LastSeen: d.LastSeenAt.UTC().Format(shown),
-			IP: strings.TrimSuffix(d.IP, "/32"), UserAgent: d.UserAgent, Sockets: d.Sockets, This: d.Current,
+			IP: strings.TrimSuffix(d.IP, "/32"), Device: deviceName(d.UserAgent), UserAgent: d.UserAgent, Sockets: d.Sockets, This: d.Current,
 		})
 	}
 	v := sessionsView{Sessions: views, Limit: s.o.SessionsPerUser, Offer: s.o.Passkeys.Available()}
