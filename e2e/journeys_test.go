@@ -30,6 +30,7 @@ func TestBrowser(t *testing.T) {
 		{"people are told in words what was taken away", takenAway},
 		{"every page is accessible at every size and colour", everyPage},
 		{"dialogs are accessible", dialogs},
+		{"a visit fetches what it needs, and the rest when it is asked for", comesLater},
 	} {
 		t.Run(tt.claim, func(t *testing.T) { t.Parallel(); tt.test(t, b) })
 	}
