@@ -118,7 +118,7 @@ func everyPage(t *testing.T, b browser) {
 			tb.typeInto("#q", "CWE-1385 origin")
 			tb.until("location.search === '?q=CWE-1385+origin' && [...document.querySelectorAll('.controls li')].filter((r) => r.checkVisibility()).every((r) => r.dataset.words.includes('cwe-1385'))")
 			check("controls-found")
-			tb.visit("/controls/ratelimit")
+			tb.visit("/controls/origin")
 			check("control")
 			tb.visit("/source/internal/guard/origin/origin.go")
 			check("source")

@@ -1,6 +1,7 @@
 package site_test
 
 import (
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -112,6 +113,57 @@ func TestControl_showsTheLinesThatRunAndWhatProvesThem(t *testing.T) {
 		if res := b.send("GET", "/controls/"+c.Name, ""); res.Code != http.StatusOK {
 			t.Errorf("%s: %d", c.Name, res.Code)
 		}
+	}
+}
+
+func TestControl_saysOfEachLineWhatHappensWithoutIt(t *testing.T) {
+	b := real(t)
+	page := b.open("/controls/origin")
+	line := regexp.MustCompile(`<span class="line key" data-n="\d+">\s*case !p\.Allowed\(sent\[0\]\):</span>\s*<span class="without">without this, the list of origins says yes to everybody</span>`)
+	if !line.MatchString(page) {
+		t.Error("the line that asks the list does not say what happens without it")
+	}
+	if strings.Contains(page, `class="line key" data-n="96"`) || strings.Count(page, `class="line key"`) > 12 {
+		t.Error("lines are marked that no test misses")
+	}
+	list := page[strings.Index(page, `id="cuts"`):]
+	for _, want := range []string{
+		`<span class="line gone"><span class="sr">taken out: </span>case !p.Allowed(sent[0]):</span>`,
+		`<span class="line instead"><span class="sr">instead: </span>case p.own == &#34;&#34; &amp;&amp; !p.Allowed(sent[0]):</span>`,
+		`<code>TestCheck_refusesAnOriginThatOnlyEqualsTheHost</code></a>`,
+	} {
+		if !strings.Contains(list, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if strings.Contains(page, "[Refused]") {
+		t.Error("a link of a comment is shown as brackets")
+	}
+}
+
+func TestTemplates_leadOnlyToControlsThatAreThere(t *testing.T) {
+	known := map[string]bool{}
+	for _, c := range catalogue.All() {
+		known[c.Name] = true
+	}
+	files, err := fs.Glob(web.FS, "templates/*.html")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no templates: %v", err)
+	}
+	links := 0
+	for _, file := range files {
+		body, err := fs.ReadFile(web.FS, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`href="/controls/([a-z0-9-]+)"`).FindAllStringSubmatch(string(body), -1) {
+			if links++; !known[m[1]] {
+				t.Errorf("%s leads to a control %q", file, m[1])
+			}
+		}
+	}
+	if links == 0 {
+		t.Error("the chat does not say what guards its socket")
 	}
 }
 

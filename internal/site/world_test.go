@@ -107,7 +107,7 @@ func newWorld(t *testing.T, change ...func(*site.Options)) *world {
 func someSource(t testing.TB) fstest.MapFS {
 	t.Helper()
 	m := fstest.MapFS{}
-	for _, path := range []string{"go.mod", "docs/controls/origin.md", "internal/guard/origin/origin.go", "internal/guard/origin/origin_test.go", "internal/attack/origin.go", "web/templates/layout.html"} {
+	for _, path := range []string{"go.mod", "docs/controls/origin.md", "internal/guard/origin/origin.go", "internal/guard/origin/origin_test.go", "internal/attack/origin.go", "internal/kill/mutants_handshake.go", "web/templates/layout.html"} {
 		b, err := fs.ReadFile(portcullis.Source(), path)
 		must(t, err)
 		m[path] = &fstest.MapFile{Data: b}
