@@ -1,17 +1,18 @@
 // @ts-check
-import { listOf, message } from './protocol/frames.js';
+import { upload } from './net/upload.js';
+import { listOf, message, stored } from './protocol/frames.js';
+import { mountAttach } from './ui/attach.js';
 import { confirm, mountAsk, mountSearch, mountSwitcher } from './ui/dialogs.js';
 import { openSheet } from './ui/sheet.js';
 
-/** @typedef {import('./protocol/frames.js').Member} Member */
-/** @typedef {import('./protocol/frames.js').Message} Message */
+/** @import { Member, Message } from './protocol/frames.js' */
 
 /** Messages found at most. */
 const FOUND = 50;
 
 /**
- * What people do beside reading and writing: make rooms, look for something, decide
- * about others. Fetched when somebody begins to use the page.
+ * What people do beside reading and writing: make rooms, send files, look for something,
+ * decide about others. Fetched when somebody begins to use the page.
  * @param {object} o
  * @param {import('./net/api.js').Api} o.api
  * @param {import('./state/store.js').Store} o.store
@@ -32,6 +33,10 @@ export function mountActs({ api, store, enter, open, reveal, readMembers, why, r
     direct: mountAsk('direct-dialog', (form) => ask(String(form.get('username'))), enter, why),
     search: mountSearch(store, async (q) => listOf(await api.call('GET', `/api/rooms/${store.current.value}/search?q=${encodeURIComponent(q)}&limit=${FOUND}`), 'messages', message), reveal),
     switcher: mountSwitcher(store, open, write),
+    files: mountAttach(store, {
+      upload: async (room, file, progress, stop) => stored(await upload(api, `/api/rooms/${room}/uploads`, file, progress, stop)),
+      status: async (id) => stored(await api.call('GET', `/api/uploads/${id}`)),
+    }),
 
     /** @param {Message} m */
     async remove(m) {

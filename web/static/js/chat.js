@@ -1,5 +1,5 @@
 // @ts-check
-import { listOf, member, message, room as readRoom, stored } from './protocol/frames.js';
+import { listOf, member, message, room as readRoom } from './protocol/frames.js';
 import { meaning, removal } from './protocol/codes.js';
 import { Api, ApiError } from './net/api.js';
 import { LinkDown, Refused, Socket, ownSocket } from './net/socket.js';
@@ -20,9 +20,7 @@ import { mountShortcuts } from './ui/shortcuts.js';
 import { mountTimeline } from './ui/timeline.js';
 import { drawOn, effect, flush } from './state/signal.js';
 
-/** @typedef {import('./protocol/frames.js').Frame} Frame */
-/** @typedef {import('./protocol/frames.js').Message} Message */
-/** @typedef {import('./protocol/frames.js').Hello} Hello */
+/** @import { Frame, Hello, Message } from './protocol/frames.js' */
 
 /** Messages per page of history. */
 const PAGE = 50;
@@ -203,17 +201,10 @@ const outcome = (p) => p.then(() => '', why);
 /** @param {string} what did not happen @param {string} why '' if it did */
 function tell(what, why) { if (why && !ended) store.notice.value = what ? `${what}: ${why}.` : why; }
 
-// What most visits do not need comes when somebody begins to use the page, or chooses a file.
+// What most visits do not need comes when somebody begins to use the page.
 /** @param {string} words */
 const say = (words) => tell('', words);
 const menus = later(() => import('./ui/menus.js'), say);
-const files = later(async () => {
-  const [{ mountAttach }, { upload }] = await Promise.all([import('./ui/attach.js'), import('./net/upload.js')]);
-  return mountAttach(store, {
-    upload: async (room, file, progress, stop) => stored(await upload(api, `/api/rooms/${room}/uploads`, file, progress, stop)),
-    status: async (id) => stored(await api.call('GET', `/api/uploads/${id}`)),
-  });
-}, say);
 const acts = later(async () => (await import('./acts.js')).mountActs({
   api, store, enter, why, report, readMembers,
   open: (id) => void open(id),
@@ -318,7 +309,7 @@ const composer = mountComposer(store, {
   lastOwn: () => store.timeline(store.current.value).messages.findLast((m) => m.author.id === me.id && !m.deleted_at),
   typing: () => { if (socket.live) socket.tell('typing.start', { room_id: store.current.value }); },
   idle: () => timeline.toEnd(),
-  files,
+  acts,
   async join() {
     const id = store.current.value;
     store.restart(id, store.room?.head_seq ?? 0);

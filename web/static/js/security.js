@@ -5,7 +5,7 @@ import { inSight, Ring, spoken, wanted } from './ui/window.js';
 
 // The security dashboard, live. Without this script the page is a snapshot.
 
-/** @typedef {import('./ui/window.js').SecurityEvent} SecurityEvent */
+/** @import { SecurityEvent } from './ui/window.js' */
 
 const ROW = 32, KEPT = 500, SPEAK = 2000;
 const COLUMNS = ['at', 'level', 'control', 'name', 'reason', 'who', 'more'];

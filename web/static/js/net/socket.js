@@ -4,9 +4,7 @@ import { verdict } from '../protocol/codes.js';
 import { uuid7 } from '../protocol/uuid7.js';
 import { backoff } from './backoff.js';
 
-/** @typedef {import('../protocol/frames.js').Frame} Frame */
-/** @typedef {import('../protocol/frames.js').Ack} Ack */
-/** @typedef {import('../protocol/frames.js').Hello} Hello */
+/** @import { Ack, Frame, Hello } from '../protocol/frames.js' */
 
 /** A dial that has not said hello by then is given up. */
 const DIAL_MS = 10_000;

@@ -1,5 +1,5 @@
 // @ts-check
-/** @typedef {import('./api.js').Api} Api */
+/** @import { Api } from './api.js' */
 
 /**
  * A ticket for one dial of /ws: short-lived, single use, bound to this session and

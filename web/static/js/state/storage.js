@@ -1,5 +1,5 @@
 // @ts-check
-/** @typedef {import('./outbox.js').Pending} Pending */
+/** @import { Pending } from './outbox.js' */
 
 /** @template T @param {IDBRequest<T>} r @returns {Promise<T>} */
 const done = (r) => new Promise((resolve, reject) => { r.onsuccess = () => resolve(r.result); r.onerror = () => reject(r.error); });

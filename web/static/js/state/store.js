@@ -2,12 +2,9 @@
 import { Signal } from './signal.js';
 import { Timeline } from './timeline.js';
 
-/** @typedef {import('../protocol/frames.js').Frame} Frame */
-/** @typedef {import('../protocol/frames.js').Room} Room */
-/** @typedef {import('../protocol/frames.js').Member} Member */
-/** @typedef {import('../protocol/frames.js').Person} Person */
+/** @import { Frame, Member, Person, Room } from '../protocol/frames.js' */
+/** @import { Traffic } from '../net/socket.js' */
 /** @typedef {import('../net/socket.js').State} LinkState */
-/** @typedef {import('../net/socket.js').Traffic} Traffic */
 
 /** Changes replayed at most to count what is unread in a room that nobody looks at. */
 const LOOK_BACK = 100;

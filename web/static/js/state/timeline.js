@@ -1,6 +1,5 @@
 // @ts-check
-/** @typedef {import('../protocol/frames.js').Message} Message */
-/** @typedef {import('../protocol/frames.js').Change} Change */
+/** @import { Change, Message } from '../protocol/frames.js' */
 
 /** Kept per room that is not on the screen: what one glance back needs. */
 const KEEP = 200;

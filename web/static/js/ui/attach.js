@@ -2,8 +2,8 @@
 import { byID, h, icon } from './h.js';
 import { size } from './files.js';
 
-/** @typedef {import('../state/store.js').Store} Store */
-/** @typedef {import('../protocol/frames.js').Stored} Stored */
+/** @import { Store } from '../state/store.js' */
+/** @import { Stored } from '../protocol/frames.js' */
 /** @typedef {{file: File, words: string, state: 'sending'|'waiting'|'ready'|'failed', id: string, stop: AbortController}} Item */
 /**
  * @typedef {object} Actions
@@ -17,7 +17,7 @@ export const MAX_FILES = 4;
 const ASK_MS = 4000, ASKS = 30;
 
 /**
- * Fetched when the first file is chosen. Files that wait beside the message that is being written, per room. What happens
+ * Files that wait beside the message that is being written, per room. What happens
  * to each is said in words, in a list that screen readers announce.
  * @param {Store} store @param {Actions} actions
  */

@@ -10,8 +10,8 @@ const COUNT_FROM = MAX_BODY - 600;
 /** One word about typing in this time is enough: others show it for 5 s. */
 const TYPING_EVERY_MS = 3000;
 
-/** @typedef {import('../state/store.js').Store} Store */
-/** @typedef {import('../protocol/frames.js').Message} Message */
+/** @import { Store } from '../state/store.js' */
+/** @import { Message } from '../protocol/frames.js' */
 /**
  * @typedef {object} Actions
  * @property {(body: string, reply_to: string, uploads: string[]) => string} send why not, in words; empty when it is queued
@@ -20,7 +20,7 @@ const TYPING_EVERY_MS = 3000;
  * @property {() => void} typing
  * @property {() => void} idle Esc with nothing to cancel
  * @property {() => void} join
- * @property {import('./later.js').Later<Attach>} files
+ * @property {import('./later.js').Later<{files: Attach}>} acts
  */
 /** @typedef {ReturnType<typeof import('./attach.js').mountAttach>} Attach */
 
@@ -86,12 +86,12 @@ export function mountComposer(store, actions) {
   form.addEventListener('submit', (e) => { e.preventDefault(); void submit(); });
   byID('context-cancel').addEventListener('click', () => { set(null); box.focus(); });
   join.addEventListener('click', actions.join);
-  byID('attach').addEventListener('click', () => { actions.files.warm(); file.click(); });
+  byID('attach').addEventListener('click', () => { file.click(); });
   file.addEventListener('change', async () => {
     const chosen = [...file.files ?? []], here = room;
     file.value = '';
     fetching++;
-    await actions.files.use((a) => { attach = a; a.add(here, chosen); });
+    await actions.acts.use((a) => { attach = a.files; attach.add(here, chosen); });
     fetching--;
   });
   box.addEventListener('input', () => {

@@ -3,7 +3,7 @@ import { effect } from '../state/signal.js';
 import { byID, h, patch, text } from './h.js';
 import { left } from './time.js';
 
-/** @typedef {import('../state/store.js').Store} Store */
+/** @import { Store } from '../state/store.js' */
 
 /** "This socket" and the last frames: what the connection is, never what was said on it.
  * @param {Store} store @param {{protocol: () => string, buffered: () => number, waiting: () => number, encoding: (msgpack: boolean) => Promise<boolean>}} o */

@@ -4,8 +4,8 @@ import { moment } from './time.js';
 
 // What the dialogs do. Fetched when somebody begins to use the page: opener.js.
 
-/** @typedef {import('../state/store.js').Store} Store */
-/** @typedef {import('../protocol/frames.js').Message} Message */
+/** @import { Store } from '../state/store.js' */
+/** @import { Message } from '../protocol/frames.js' */
 
 /** @param {string} id */
 const dialog = (id) => byID(id, HTMLDialogElement);
@@ -34,20 +34,13 @@ export function mountAsk(id, ask, next, why) {
 
 /** Asks before something that cannot be undone. @param {string} title @param {string} words @param {string} yes @returns {Promise<boolean>} */
 export function confirm(title, words, yes) {
-  const d = dialog('confirm');
-  text(byID('confirm-title'), title);
-  text(byID('confirm-text'), words);
-  text(byID('confirm-yes'), yes);
-  d.returnValue = '';
+  const d = /** @type {HTMLDialogElement} */ (h('dialog', { id: 'confirm', role: 'alertdialog', 'aria-labelledby': 'confirm-title', 'aria-describedby': 'confirm-text', on: { click: (/** @type {Event} */ e) => { if (e.target === d) d.close(); } } },
+    h('header', null, h('h2', { id: 'confirm-title' }, title)),
+    h('form', { method: 'dialog' }, h('p', { id: 'confirm-text' }, words),
+      h('div', { class: 'actions' }, h('button', { class: 'btn', value: 'no', autofocus: true }, 'Keep'), h('button', { class: 'btn danger', value: 'yes', id: 'confirm-yes' }, yes)))));
+  document.body.append(d);
   d.showModal();
-  return new Promise((resolve) => {
-    const closed = () => {
-      if (d.open) return; // the event of the question before, which comes late
-      d.removeEventListener('close', closed);
-      resolve(d.returnValue === 'yes');
-    };
-    d.addEventListener('close', closed);
-  });
+  return new Promise((resolve) => d.addEventListener('close', () => { d.remove(); resolve(d.returnValue === 'yes'); }, { once: true }));
 }
 
 /**

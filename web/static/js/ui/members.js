@@ -4,8 +4,8 @@ import { effect } from '../state/signal.js';
 import { byID, h, icon, patch, text } from './h.js';
 import { moment } from './time.js';
 
-/** @typedef {import('../state/store.js').Store} Store */
-/** @typedef {import('../protocol/frames.js').Member} Member */
+/** @import { Store } from '../state/store.js' */
+/** @import { Member } from '../protocol/frames.js' */
 /**
  * @typedef {object} Actions each resolves to '' or to why not, in words
  * @property {(username: string) => Promise<string>} invite

@@ -5,8 +5,8 @@ import { openMenu } from './menu.js';
 
 // What is in the menus of messages and members. Fetched when somebody begins to use the page.
 
-/** @typedef {import('../protocol/frames.js').Member} Member */
-/** @typedef {import('./menu.js').Item} Item */
+/** @import { Member } from '../protocol/frames.js' */
+/** @import { Item } from './menu.js' */
 
 /** @param {HTMLElement} anchor @param {(emoji: string) => void} react */
 export const pickReaction = (anchor, react) => openMenu(anchor, EMOJI.map((emoji) => ({ label: emoji, act: () => react(emoji) })), 'React with', true);

@@ -4,10 +4,9 @@ import { h, icon } from './h.js';
 import { rich } from './rich.js';
 import { day, hour, moment, plural } from './time.js';
 
-/** @typedef {import('../protocol/frames.js').Message} Message */
-/** @typedef {import('../protocol/frames.js').Person} Person */
-/** @typedef {import('../state/timeline.js').Row} Row */
-/** @typedef {import('../state/outbox.js').Pending} Pending */
+/** @import { Message, Person } from '../protocol/frames.js' */
+/** @import { Row } from '../state/timeline.js' */
+/** @import { Pending } from '../state/outbox.js' */
 
 /** A row as an element. Clicks and keys are handled by the list, by data-act. @param {Row} row @param {Person} me @param {boolean} mayReact */
 export function element(row, me, mayReact) {

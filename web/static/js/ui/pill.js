@@ -6,7 +6,7 @@ import { plural } from './time.js';
 /** A connection that flaps is not read aloud at every flap. */
 const QUIET_MS = 2000;
 
-/** @typedef {import('../state/store.js').Store} Store */
+/** @import { Store } from '../state/store.js' */
 
 /**
  * The connection in four words: Live, Reconnecting, Offline, Signed out.

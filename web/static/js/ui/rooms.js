@@ -3,8 +3,8 @@ import { effect } from '../state/signal.js';
 import { byID, h, icon, near, patch } from './h.js';
 import { plural } from './time.js';
 
-/** @typedef {import('../state/store.js').Store} Store */
-/** @typedef {import('../protocol/frames.js').Room} Room */
+/** @import { Store } from '../state/store.js' */
+/** @import { Room } from '../protocol/frames.js' */
 
 /** @param {Room} r */
 export const sign = (r) => (r.visibility === 'direct' ? 'person' : r.visibility === 'closed' ? 'lock' : 'hash');

@@ -1,6 +1,6 @@
 // @ts-check
 import { h } from './h.js';
-import { setSingleKeys, singleKeys } from './shortcuts.js';
+import { singleKeys } from './shortcuts.js';
 
 /** What each key does, in the order of the sheet; a space is between keys that are pressed together or one after another. */
 const KEYS = [
@@ -15,6 +15,9 @@ const KEYS = [
   ['Esc', 'close, cancel, or mark the room read'],
   ['?', 'this sheet'],
 ];
+
+/** @param {boolean} on */
+const setSingleKeys = (on) => { try { localStorage.setItem('single-keys', on ? 'on' : 'off'); } catch { /* it stays as it was */ } };
 
 /** Opens the sheet of shortcuts, which is made when it is first asked for. */
 export function openSheet() {

@@ -3,8 +3,6 @@ import { near } from './h.js';
 
 /** Shortcuts of one letter can be turned off (WCAG 2.1.4): speech input triggers them by accident. */
 export const singleKeys = () => { try { return localStorage.getItem('single-keys') !== 'off'; } catch { return true; } };
-/** @param {boolean} on */
-export const setSingleKeys = (on) => { try { localStorage.setItem('single-keys', on ? 'on' : 'off'); } catch { /* it stays as it was */ } };
 
 /**
  * Keys that work everywhere on the page.

@@ -7,8 +7,8 @@ import { element, same } from './message.js';
 import { singleKeys } from './shortcuts.js';
 import { plural } from './time.js';
 
-/** @typedef {import('../state/store.js').Store} Store */
-/** @typedef {import('../protocol/frames.js').Message} Message */
+/** @import { Store } from '../state/store.js' */
+/** @import { Message } from '../protocol/frames.js' */
 /**
  * @typedef {object} Actions
  * @property {(room: string) => import('../state/outbox.js').Pending[]} pending
@@ -162,7 +162,9 @@ export function mountTimeline(store, actions) {
   };
   newest.addEventListener('click', () => { toEnd(); byID('message').focus(); });
   document.addEventListener('visibilitychange', () => { if (!document.hidden && stick && room) actions.read(); });
-  new ResizeObserver(() => { if (stick) scroll.scrollTop = scroll.scrollHeight; }).observe(scroll);
+  const end = new ResizeObserver(() => { if (stick) scroll.scrollTop = scroll.scrollHeight; });
+  end.observe(scroll);
+  end.observe(log); // a line may grow after it was drawn
 
   // One tab stop for the whole list; arrows walk through it.
   const articles = () => /** @type {HTMLElement[]} */ ([...log.querySelectorAll('article')]);
