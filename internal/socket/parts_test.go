@@ -26,13 +26,16 @@ import (
 // recorder keeps events.
 type recorder struct {
 	mu     sync.Mutex
+	deaf   bool // keeps nothing: a benchmark counts other memory
 	events []audit.Event
 }
 
 func (r *recorder) Record(_ context.Context, e audit.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events = append(r.events, e)
+	if !r.deaf {
+		r.events = append(r.events, e)
+	}
 }
 
 // find returns the first event of a name.

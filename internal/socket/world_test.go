@@ -63,6 +63,7 @@ type world struct {
 	events   *recorder
 	http     *http.Server
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
+	addr     string         // over TCP
 	accepted func(net.Conn) // called with each connection of the server's side
 	stop     func()
 	patience time.Duration // how long a client waits for a frame: a test must fail, not hang
@@ -137,8 +138,9 @@ func (w *world) start() {
 		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			w.t.Fatal(err)
 		}
-		dial, addr := w.dial, listener.Addr().String()
-		w.dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, "tcp", addr) }
+		w.addr = listener.Addr().String()
+		dial := w.dial
+		w.dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, "tcp", w.addr) }
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
