@@ -91,7 +91,9 @@ func (c *conn) end(code closeCode, slug string, byPeer bool) bool {
 		return false
 	}
 	c.cause, c.byPeer = code, byPeer
-	c.cancel()
+	if c.cancel != nil {
+		c.cancel()
+	}
 	if code == closeGone {
 		c.out.shut(nil)
 	} else {

@@ -51,9 +51,7 @@ type conn struct {
 	net *frames.Conn
 	out outbox
 
-	life   context.Context // ends when the connection begins to close
-	cancel context.CancelFunc
-	back   []func() // what the handshake held: slot, lease, the count of Shutdown
+	back []func() // what the handshake held: slot, lease, the count of Shutdown
 
 	actor chat.Actor // does not change: a socket is one user's for its life
 
@@ -66,8 +64,9 @@ type conn struct {
 	alive   time.Time // when the read deadline was last moved
 
 	mu        sync.Mutex
-	cause     closeCode // why it is closing
-	byPeer    bool      // the peer closed it, with a code of its choice
+	cancel    context.CancelFunc // of what the reader is doing; nil: nothing that waits
+	cause     closeCode          // why it is closing
+	byPeer    bool               // the peer closed it, with a code of its choice
 	session   session.Session
 	nextCheck time.Time // when the session is read again at the latest
 	touched   time.Time // when user activity was last stored
@@ -88,7 +87,6 @@ func (s *Server) newConn(h *handshake, ws *websocket.Conn, fc *frames.Conn) *con
 	}
 	c.out.conn, c.out.net = c, fc.NetConn()
 	c.out.raw = rawConn(fc.NetConn())
-	c.life, c.cancel = context.WithCancel(s.life)
 	ws.SetReadLimit(wire.MaxFrame)
 	ws.SetPingHandler(c.onPing)
 	ws.SetPongHandler(c.onPong)
@@ -140,6 +138,27 @@ func (c *conn) setReadDeadline(t time.Time) {
 	if !c.is(closing) {
 		_ = c.net.SetReadDeadline(t) // an error means closed, which the next read says
 	}
+}
+
+// whileOpen makes a context that was just made end when the connection begins to close
+// too. It is for what the reader does, one thing after the other. A context that lived
+// as long as the connection would cost 500 bytes of it.
+func (c *conn) whileOpen(ctx context.Context, cancel context.CancelFunc) (context.Context, context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.is(closing) {
+		cancel()
+	}
+	c.cancel = cancel
+	return ctx, c.over
+}
+
+// over ends what whileOpen began.
+func (c *conn) over() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancel()
+	c.cancel = nil
 }
 
 // recovered is deferred where code of one connection runs: a panic ends that

@@ -14,3 +14,5 @@ func rawConn(net.Conn) syscall.RawConn { return nil }
 func tryWrite(syscall.RawConn, []byte) (int, error) { return 0, errors.ErrUnsupported }
 
 func writeOnce(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func waitReadable(syscall.RawConn) {}

@@ -71,3 +71,17 @@ func writeOnce(fd uintptr, b []byte) (int, error) {
 		return n, nil
 	}
 }
+
+// waitReadable returns when a read would not wait: bytes, the end, an error, a deadline.
+// It needs less than the 2 KB of stack that a goroutine begins with.
+func waitReadable(raw syscall.RawConn) { _ = raw.Read(peek) }
+
+// peek looks for bytes, or the end, without taking anything.
+func peek(fd uintptr) bool {
+	var b [1]byte
+	for {
+		if _, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK); err != syscall.EINTR { //nolint:errorlint // an errno
+			return err != syscall.EAGAIN //nolint:errorlint // an errno
+		}
+	}
+}

@@ -91,7 +91,7 @@ func (c *conn) dispatch(frame []byte) {
 		return
 	}
 	s.metrics.commands.WithLabelValues(string(cmd.Type)).Inc()
-	ctx, cancel := context.WithTimeout(c.life, commandTimeout)
+	ctx, cancel := c.whileOpen(context.WithTimeout(context.Background(), commandTimeout))
 	defer cancel()
 	if todo.user && !c.touch(ctx) {
 		return

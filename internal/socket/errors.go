@@ -17,7 +17,7 @@ import (
 //control:name errors
 func (c *conn) failed(cmd wire.Command, err error) {
 	s := c.server
-	if c.life.Err() != nil {
+	if c.is(closing) {
 		return // the connection is ending, and the command with it
 	}
 	e, ok := errors.AsType[*chat.Error](err)

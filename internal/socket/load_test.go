@@ -155,7 +155,7 @@ func TestChurn_connectingAndAbortingLeavesNothing(t *testing.T) {
 		cycle(i)
 	}
 	testkit.Eventually(t, testWait, func() bool { return w.gate.inside() == 0 })
-	before := runtime.NumGoroutine()
+	before := w.goroutines()
 	var wg sync.WaitGroup
 	for worker := range 4 {
 		wg.Go(func() {
@@ -166,5 +166,5 @@ func TestChurn_connectingAndAbortingLeavesNothing(t *testing.T) {
 	}
 	wg.Wait()
 	testkit.Eventually(t, testWait, func() bool { return w.gate.inside() == 0 && w.leases.count() == 0 })
-	testkit.Eventually(t, testWait, func() bool { return runtime.NumGoroutine() <= before+2 })
+	testkit.Eventually(t, testWait, func() bool { return w.goroutines() <= before+2 })
 }

@@ -21,7 +21,6 @@ func stuck(t testing.TB, w *world, user chat.UserID) *conn {
 		t.Fatal(err)
 	}
 	c := &conn{server: w.server, id: "stuck", net: guarded, actor: chat.Actor{User: user}}
-	c.life, c.cancel = w.server.life, func() {}
 	c.out.conn, c.out.net = c, near
 	c.out.writing = true // by nobody
 	c.state.Store(int32(ready))

@@ -161,15 +161,13 @@ func (b *board) leave(c *conn) {
 	delete(b.readers, c)
 }
 
-// readOnly is the reader of the public socket. Control frames are answered below it;
-// the first message ends the connection, whatever is in it. It is inflated only as far
-// as it takes to tell a bomb from a message.
+// readOnly is a turn of the public socket. Control frames are answered; the first
+// message ends the connection, whatever is in it. It is inflated only as far as it takes
+// to tell a bomb from a message.
 func (c *conn) readOnly() {
-	if !c.is(ready) {
+	if !c.takeControls() {
 		return
 	}
-	c.server.board.join(c)
-	defer c.server.board.leave(c)
 	_, r, err := c.ws.NextReader()
 	if err != nil {
 		c.closeFor(err)

@@ -86,17 +86,17 @@ func (s *Server) revalidate(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case c := <-s.due:
-			c.review()
+			c.review(ctx)
 		}
 	}
 }
 
 // review reads the session and goes on, or ends the connection.
-func (c *conn) review() {
+func (c *conn) review(ctx context.Context) {
 	if c.is(closing) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.life, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	live, err := c.server.Sessions.Live(ctx, c.actor.Session.UUID)
 	if err != nil {
@@ -154,7 +154,7 @@ func (c *conn) touch(ctx context.Context) bool {
 	case errors.Is(err, session.ErrNone):
 		c.lost(err)
 		return false
-	case c.life.Err() == nil:
+	case !c.is(closing):
 		// The idle end did not move, which is the safe side. The timer decides.
 		s.Log.Warn("session not touched", "conn_id", c.id, "error", err)
 	}

@@ -109,7 +109,7 @@ func (m *member) catchUp(ctx context.Context, seen int64) (int64, error) {
 		}
 	}
 	c.tooSlow()
-	return 0, c.life.Err()
+	return 0, ctx.Err()
 }
 
 // replay sends changes of the past at the pace of the peer. It returns the last

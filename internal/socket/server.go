@@ -167,6 +167,7 @@ type Server struct {
 	tidings  *tidings
 	board    *board
 	wheel    *wheel
+	crew     crew
 	metrics  *metrics
 	upgrader websocket.Upgrader
 	frames   frames.Limits
@@ -174,7 +175,7 @@ type Server struct {
 	due      chan *conn    // connections whose session must be read again
 	rechecks chan struct{} // bounds the standings that are read at once
 
-	life context.Context // of every connection; ends when Shutdown loses patience
+	life context.Context // of what is done for connections; ends when Shutdown loses patience
 	end  context.CancelFunc
 
 	mu       sync.Mutex

@@ -50,6 +50,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		s.work.Wait()
+		s.crew.stop()
 		s.hub.passes.Wait()
 		s.tidings.stop()
 		close(done)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"os"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -149,13 +148,13 @@ func TestChurn_tenThousandAbortedConnectionsCostNothingThatStays(t *testing.T) {
 		w.atRest()
 	}
 	churn(200) // what is made once and kept, such as pools
-	routines, files := runtime.NumGoroutine(), descriptors()
+	routines, files := w.goroutines(), descriptors()
 	start := time.Now()
 	churn(cycles)
 	took := time.Since(start)
 	// Connections that net/http still holds end when it has noticed; nothing grows with the cycles.
 	testkit.Eventually(t, 2*testWait, func() bool {
-		return runtime.NumGoroutine() <= routines+dialers && descriptors() <= files+dialers
+		return w.goroutines() <= routines+dialers && descriptors() <= files+dialers
 	})
-	t.Logf("%d cycles in %v: goroutines %d → %d, descriptors %d → %d", cycles, took.Round(time.Millisecond), routines, runtime.NumGoroutine(), files, descriptors())
+	t.Logf("%d cycles in %v: goroutines %d → %d, descriptors %d → %d", cycles, took.Round(time.Millisecond), routines, w.goroutines(), files, descriptors())
 }
