@@ -314,6 +314,15 @@ func resource() []mutant {
 			Kills:   []string{"TestTalk_tooManyInvalidFramesEndIt", "TestRevoke_endsEverySocketOfTheSessionAtOnce"},
 		},
 		{
+			Control: "close",
+			Removes: "who waits for an idle peer does not hear of the end",
+			File:    "internal/socket/close.go",
+			Old:     "_ = c.net.SetReadDeadline(time.Now()) // wakes the reader; nobody moves it after this",
+			New:     "",
+			Package: "./internal/socket",
+			Kills:   []string{"TestPark_aCloseEndsAParkedConnectionAtOnce"},
+		},
+		{
 			Control: "ratelimit",
 			Removes: "a connection has no budget",
 			File:    "internal/socket/dispatch.go",

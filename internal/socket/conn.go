@@ -32,9 +32,9 @@ const (
 	closing
 )
 
-// conn is one connection. Its reader goroutine (serve) owns it: it alone reads,
-// dispatches and, at the end, gives everything back. Others may send to it and
-// close it, which never blocks.
+// conn is one connection. Its reader owns it: the goroutine of serve, or the one that it
+// has borrowed and waits for, alone reads, dispatches and, at the end, gives everything
+// back. Others may send to it and close it, which never blocks.
 type conn struct {
 	server  *Server
 	id      string

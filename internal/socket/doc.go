@@ -23,7 +23,9 @@
 //
 // # The path of one message
 //
-//	read.go      the frame guard judges frames, gorilla assembles the message; UTF-8
+//	read.go      wait until something is there; the frame guard judges frames, gorilla
+//	             assembles the message; UTF-8
+//	crew.go      on whose stack that and all that follows is done
 //	dispatch.go  budget of messages and bytes, decode, state, command table
 //	             (the core: chat.Service)
 //	errors.go    what the core refused, as a word of the protocol
@@ -34,20 +36,24 @@
 //
 // # Goroutines and memory
 //
-// A connection has one goroutine, its reader (conn.serve), which owns it from the
-// 101 to the end and gives everything back in finish. There is no writer, no
-// channel and no ticker per connection: who sends writes, with a write that cannot
-// block; one wheel pings everybody; one timer stands for the session. A slow peer
-// has a second goroutine for as long as something is queued for it. Passes are
-// goroutines of the hub, which Shutdown waits for. One goroutine, while there is
-// something to tell, tells other nodes who came and went (presence.go). So an idle connection is a reader
-// with a small stack, 300 bytes of buffer and its fields.
+// A connection has one goroutine (conn.serve), which owns it from the 101 to the end and
+// gives everything back in finish. It waits until the socket is readable, on 2 KB of
+// stack, and borrows another (crew.go) for as long as there is something to read: these
+// two are the connection's reader, of which one is at work at a time. There is no writer,
+// no channel and no ticker per connection: who sends writes, with a write that cannot
+// block; one wheel pings everybody; one timer stands for the session. A slow peer has a
+// further goroutine for as long as something is queued for it. Passes are goroutines of
+// the hub, which Shutdown waits for. One goroutine, while there is something to tell,
+// tells other nodes who came and went (presence.go). So an idle connection is a small
+// stack, 300 bytes of buffer and its fields. With TLS inside of this process, and where
+// the system cannot tell what is readable, the connection's goroutine reads itself and
+// its stack grows.
 //
-// Locks: hub.mu and room.mu are taken alone. conn.mu may be held when outbox.mu or
-// tidings.mu is taken, not the other way round; so may board.mu when outbox.mu is. outbox.mu is held across a write that cannot
-// block, and never across one that can. No lock is held across a call to the core,
-// to Redis or to PostgreSQL, except room.follow, for which only those wait who join
-// or leave that room.
+// Locks: hub.mu, room.mu and crew.mu are taken alone. conn.mu may be held when outbox.mu
+// or tidings.mu is taken, not the other way round; so may board.mu when outbox.mu is.
+// outbox.mu is held across a write that cannot block, and never across one that can. No
+// lock is held across a call to the core, to Redis or to PostgreSQL, except room.follow,
+// for which only those wait who join or leave that room.
 //
 // # Doors
 //

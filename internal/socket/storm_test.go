@@ -28,6 +28,7 @@ func TestStorm_twoThousandClientsThatComeBackAtOnceAreServedOrSentAway(t *testin
 	const crowd, dialers, places, perMinute = 2000, 100, 300, 900
 	w := newWorld(t, overTCP, withNumbers(func(n *Numbers) { n.HandshakesPerMinute = perMinute }))
 	w.gate.Gate = admission.NewGate(places)
+	w.patience = 12 * testWait // who is in stays in for as long as the storm takes
 	w.server.Limits = ratelimit.NewMemory(time.Now)
 	var charged atomic.Int64 // passed the budget, so that a database may be asked
 	w.server.SetPause(func(at string) {
