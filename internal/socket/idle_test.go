@@ -36,6 +36,7 @@ func BenchmarkIdle(b *testing.B) {
 
 func benchIdle(b *testing.B, n int) {
 	w := newCrowd(b)
+	w.events.deaf = true
 	hangUp(w.gather(b, 100, bareSocket)) // what is made once is there now
 	w.atRest()
 	before := residence()
@@ -59,6 +60,7 @@ func benchIdle(b *testing.B, n int) {
 func BenchmarkEcho(b *testing.B) {
 	const conns = 100
 	w := newCrowd(b)
+	w.events.deaf = true
 	peers := make([]*peer, conns)
 	for i := range peers {
 		peers[i] = w.knock(b, loopback)

@@ -104,10 +104,6 @@ func TestPark_halfAFrameAndThenSilenceEndsByTheMessageDeadline(t *testing.T) {
 			}
 		})
 	}
-	w.events.deaf = false
-	p := w.knock(t, loopback)
-	defer p.Close()
-	p.send(t, w.command[:1])
 	w.events.has(t, audit.FrameAbuse, "slow_message")
 }
 

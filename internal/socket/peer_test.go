@@ -30,7 +30,6 @@ func newCrowd(t testing.TB) crowd {
 		n.HandshakesPerMinute, n.MessagesPerMinute, n.MessageBurst = 1_000_000, 3_000_000, 50_000
 		n.PingEvery = time.Hour // the benchmark pings when it wants to
 	}))
-	w.events.deaf = true
 	room := w.chat.room()
 	id := func() string { return uuid.Must(uuid.NewV7()).String() }
 	return crowd{w, room, peerFrame(opText, []byte(`{"v":1,"id":"`+id()+`","type":"reaction.add","data":{"room_id":"`+room.String()+`","message_id":"`+id()+`","emoji":"👍"}}`))}
