@@ -28,6 +28,7 @@ func TestBrowser(t *testing.T) {
 		{"a keyboard is enough", keyboardAlone},
 		{"who loses the line comes back without loss or double", comesBack},
 		{"people are told in words what was taken away", takenAway},
+		{"whoever signs in at one place too many is told, at every place", oneTooMany},
 		{"every page is accessible at every size and colour", everyPage},
 		{"dialogs are accessible", dialogs},
 		{"a visit fetches what it needs, and the rest when it is asked for", comesLater},
@@ -286,4 +287,32 @@ func takenAway(t *testing.T, b browser) {
 			tb.until("location.pathname === '/sign-in'")
 		})
 	}
+}
+
+// oneTooMany signs in beyond the limit: the page that ends says why, the new one what
+// ended, and one that stays hears of it.
+func oneTooMany(t *testing.T, b browser) {
+	s := startGenerous(t, "PORTCULLIS_SESSIONS_PER_USER=2")
+	oldest, phone, newest := b.open(t, s.Base, "oldest", wide), b.open(t, s.Base, "phone", narrow), b.open(t, s.Base, "newest", narrow)
+	oldest.signUp("dora", attack.Password)
+	oldest.state("live")
+	phone.signIn("dora", attack.Password)
+	phone.state("live")
+	newest.signIn("dora", attack.Password)
+	oldest.excuse("status of 401")
+	oldest.until("document.querySelector('[data-testid=signed-out]')?.innerText.includes('at more places than the limit allows')")
+	phone.until("document.getElementById('notice').checkVisibility() && document.getElementById('notice-text').textContent.includes('its oldest session was ended')")
+	newest.until("document.getElementById('notice').checkVisibility() && document.getElementById('notice-text').textContent.includes('You were signed in at 3 places, and the limit is 2: the oldest was signed out (Chrome')")
+	newest.shoot("one-too-many")
+	newest.visit("/sessions")
+	newest.until("document.querySelectorAll('tbody tr').length === 2 && !document.getElementById('told')")
+
+	// A page that is not the chat has another place for it.
+	phone.excuse("status of 401")
+	oldest.visit("/sign-in?next=/sessions")
+	oldest.typeInto("#username", "dora")
+	oldest.typeInto("#password", attack.Password)
+	oldest.click("form[action='/sign-in'] button[type=submit]")
+	oldest.until("document.getElementById('told')?.textContent.includes('the oldest was signed out')")
+	oldest.shoot("one-too-many-sessions")
 }

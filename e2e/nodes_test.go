@@ -81,6 +81,23 @@ func closeTimes(t *testing.T, device *attack.Client, sockets []*attack.Socket) [
 	return times
 }
 
+// One place more than the limit, on one node: on the other the oldest socket closes with
+// why, and the user's other one hears of it.
+//
+//control:proves session-limit
+func TestNodes_theLimitOnSessionsIsToldOnTheOtherNode(t *testing.T) {
+	t.Parallel()
+	a, b := twoNodes(t, "PORTCULLIS_SESSIONS_PER_USER=2")
+	oldest := signUp(t, a, "alice")
+	phone := signIn(t, a, oldest)
+	end, other := open(t, at(t, oldest, b), attack.Handshake{}), open(t, at(t, phone, b), attack.Handshake{})
+	signIn(t, a, oldest)
+	wantClose(t, end, 4405)
+	if f := until(t, other, "notice"); !strings.Contains(f.Raw, `"session_limit"`) {
+		t.Errorf("told %s", f.Raw)
+	}
+}
+
 //control:proves revocation
 func TestNodes_signOutClosesTheSocketsOfTheOtherNode(t *testing.T) {
 	t.Parallel()

@@ -141,6 +141,40 @@ func identityAttacks() []Attack {
 			}),
 		},
 		{
+			Control: "session-limit",
+			Title:   "a thief signs in until the owner's oldest session is pushed out, and nobody is told",
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
+				oldest, err := victim.Open(ctx, Handshake{})
+				if err != nil {
+					return Outcome{}, err
+				}
+				defer oldest.Close()
+				phone, err := t.SignIn(ctx, victim.User.Username, Password)
+				if err != nil {
+					return Outcome{}, err
+				}
+				bystander, err := phone.Open(ctx, Handshake{})
+				if err != nil {
+					return Outcome{}, err
+				}
+				defer bystander.Close()
+				for range 9 {
+					if _, err := t.SignIn(ctx, victim.User.Username, Password); err != nil {
+						return Outcome{}, err
+					}
+				}
+				if out, err := closedWith(oldest, 4405); err != nil || out.Won {
+					return out, err
+				}
+				if _, err := bystander.Until(2*time.Second, func(f Frame) bool {
+					return f.Type == "notice" && strings.Contains(f.Raw, `"session_limit"`)
+				}); err != nil {
+					return won("the owner's other socket heard nothing: %v", err)
+				}
+				return lost("the ended session was told why, and the owner's other socket that it ended")
+			}),
+		},
+		{
 			Control: "sign-out-cleanup",
 			Title:   "the next person at a shared computer finds what the last one left in the browser",
 			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {

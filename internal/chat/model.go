@@ -180,6 +180,11 @@ type Signal struct {
 	Title  string     // RoomChanged
 }
 
+// ReasonSessionLimit is the Reason of a session that ended because its user signed in
+// at one more place than the limit allows. It is the one reason of which the user's
+// other sockets are told.
+const ReasonSessionLimit = "session_limit"
+
 // Revocation takes something away from live sockets, on every node.
 // With Room zero it ends a session: every socket of it is closed. With Room set
 // it changes User's standing in that room, with Tunnel set what they may do with that
@@ -189,6 +194,6 @@ type Revocation struct {
 	User    UserID
 	Room    RoomID
 	Tunnel  string    `json:",omitzero"` // name of a tunnel's target
-	Reason  string    // fixed slug: sign_out, password_change, role_change, disabled, revoked_by_user, admin, suspected, removed, banned, muted, role
+	Reason  string    // fixed slug: sign_out, password_change, role_change, disabled, revoked_by_user, session_limit, admin, suspected, removed, banned, muted, role
 	At      time.Time // when it was decided, for the measure of how long it took
 }

@@ -181,5 +181,52 @@ func session() []mutant {
 			Package: "./internal/postgres",
 			Kills:   []string{"TestTrim_endsTheOldestAndNeverTheOneToKeep"},
 		},
+		{
+			Control: "session-limit",
+			Removes: "the new session's page does not say what ended",
+			File:    "internal/site/signin.go",
+			Old:     "	if len(ended) > 0 {\n",
+			New:     "	if false {\n",
+			Package: "./internal/site",
+			Kills:   []string{"TestSessionLimit_endsTheOldestAndNeverRefusesTheNewest"},
+		},
+		{
+			Control: "session-limit",
+			Removes: "the user's other sockets are not told",
+			File:    "internal/socket/revoke.go",
+			Old:     "		s.tellOfLimit(r)\n",
+			New:     "",
+			Package: "./internal/socket",
+			Kills:   []string{"TestSessionLimit_tellsTheUsersOtherSocketsOnceAndTheEndedOneWhy"},
+		},
+		{
+			Control: "session-limit",
+			Removes: "the ended session is not told why",
+			File:    "internal/socket/revoke.go",
+			Old:     "		code = closeLimit\n",
+			New:     "",
+			Package: "./internal/socket",
+			Kills:   []string{"TestSessionLimit_tellsTheUsersOtherSocketsOnceAndTheEndedOneWhy"},
+		},
+		{
+			Control: "session-limit",
+			Removes: "each poll of the outbox tells it again",
+			File:    "internal/socket/revoke.go",
+			Old:     "due := now.Sub(c.limitTold) >= tellEvery",
+			New:     "due := !now.IsZero()",
+			Package: "./internal/socket",
+			Kills:   []string{"TestSessionLimit_tellsTheUsersOtherSocketsOnceAndTheEndedOneWhy"},
+		},
+		{
+			Control: "session-limit",
+			Removes: "what the session has to be told is told on every page",
+			File:    "internal/guard/session/change.go",
+			Old: `		r.Notice = ""
+		m.put(ctx, r)
+`,
+			New:     "",
+			Package: "./internal/guard/session",
+			Kills:   []string{"TestNotice_isGivenOnceToTheSessionItWasLeftFor"},
+		},
 	}
 }

@@ -278,6 +278,11 @@ func TestTrim_endsTheOldestAndNeverTheOneToKeep(t *testing.T) {
 	if err != nil || len(ended) != 3 {
 		t.Fatal(ended, err)
 	}
+	for i, old := range ended { // oldest first, with what its owner knows it by
+		if want := logins[i+1].record; old.SID != want.SID || old.IP != want.IP || old.LastSeenAt.IsZero() {
+			t.Errorf("ended %d: %+v, want %+v", i, old, want)
+		}
+	}
 	for i, want := range []bool{true, false, false, false, true, true} {
 		if w.live(logins[i]) != want {
 			t.Errorf("session %d live: %v", i, !want)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/session"
 )
 
 const (
@@ -65,25 +66,25 @@ const trimSessions query = `
 WITH excess AS (
 	SELECT s.sid FROM sessions s WHERE s.user_id = $2 AND s.sid <> $3 AND ` + running + ` ORDER BY s.created_at DESC, s.sid OFFSET $4::int - 1
 ), ended AS (
-	UPDATE sessions SET revoked_at = $1, revoke_reason = $5
-	WHERE sid IN (SELECT s.sid FROM sessions s WHERE s.sid IN (SELECT sid FROM excess) AND ` + running + ` ORDER BY s.sid FOR UPDATE OF s)
-	RETURNING sid, user_id
+	UPDATE sessions s SET revoked_at = $1, revoke_reason = $5
+	WHERE s.sid IN (SELECT s.sid FROM sessions s WHERE s.sid IN (SELECT sid FROM excess) AND ` + running + ` ORDER BY s.sid FOR UPDATE OF s)
+	RETURNING ` + sessionColumns + `
 ), outbox AS (
 	INSERT INTO revocations (session_id, user_id, reason) SELECT sid, user_id, $5 FROM ended
 )
-SELECT sid FROM ended`
+SELECT ` + sessionColumns + ` FROM ended s ORDER BY s.created_at, s.sid`
 
 // Trim ends the oldest live sessions of user until limit, at least 1, are left, and
-// returns their sids. keep is never among them.
-func (s *Sessions) Trim(ctx context.Context, user, keep uuid.UUID, limit int, reason string) (sids []uuid.UUID, err error) {
+// returns them as they were, oldest first. keep is never among them.
+func (s *Sessions) Trim(ctx context.Context, user, keep uuid.UUID, limit int, reason string) (ended []session.Session, err error) {
 	err = s.db.do(ctx, func(ctx context.Context, c conn) error {
-		sids, err = all(ctx, c, value[uuid.UUID], trimSessions, s.db.now(), user, keep, max(limit, 1), reason)
+		ended, err = all(ctx, c, scanSession, trimSessions, s.db.now(), user, keep, max(limit, 1), reason)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("trim sessions: %w", err)
 	}
-	return sids, nil
+	return ended, nil
 }
 
 // Revocations is the outbox: what was taken away from live sockets, written in the

@@ -43,6 +43,7 @@ type page struct {
 	User               *userView // nil: nobody is signed in
 	OpenSignUp         bool
 	Flash              flash
+	Notice             string // what the session has to be told, once; empty: nothing
 	RequestID          string
 	Data               any // one of the types below
 }
@@ -105,6 +106,9 @@ func (s *Site) render(w http.ResponseWriter, c *call, status int, name, title st
 	// A page with a form makes a visitor's session; one that is only read makes none.
 	if !onlyRead[name] || c.session.SID != uuid.Nil && status < http.StatusInternalServerError {
 		p.CSRF = csrf.Mask(s.o.Sessions.CSRFSecret(c.Context()))
+	}
+	if c.signedIn() && c.Method == http.MethodGet && status == http.StatusOK {
+		p.Notice = s.o.Sessions.Notice(c.Context())
 	}
 	var body bytes.Buffer
 	if err := s.pages[name].ExecuteTemplate(&body, "layout", p); err != nil {

@@ -28,7 +28,6 @@ const clearSiteData = `"cache", "storage"`
 const (
 	reasonSignOut = "sign_out"
 	reasonRevoked = "revoked_by_user"
-	reasonExcess  = "session_limit"
 )
 
 type sessionBody struct {
@@ -173,18 +172,22 @@ func (s *Site) begin(c *call, u account.User) error {
 
 // trim ends the user's oldest sessions beyond the limit, after the new one was stored:
 // of two sign-ins at once, the later reading sees both. The new session is never the one
-// that ends, or whoever filled the list could lock its owner out.
+// that ends, or whoever filled the list could lock its owner out. Its next page says
+// what ended; the user's other sockets are told by the revocation (internal/socket).
 //
 //control:name session-limit
 func (s *Site) trim(c *call) error {
-	sids, err := s.o.Devices.Trim(c.Context(), c.actor.User.UUID, c.session.SID, s.o.SessionsPerUser, reasonExcess)
+	ended, err := s.o.Devices.Trim(c.Context(), c.actor.User.UUID, c.session.SID, s.o.SessionsPerUser, chat.ReasonSessionLimit)
 	if err != nil {
 		return fmt.Errorf("limit sessions: %w", err)
 	}
-	for _, sid := range sids {
-		s.record(c, audit.Event{Name: audit.SessionsExceeded, Level: audit.Warn, Control: "session-limit", Reason: reasonExcess,
-			User: c.actor.User.String(), Session: audit.Ref(sid.String()), Count: int64(s.o.SessionsPerUser)})
-		s.ended(c, c.actor.User, sid, reasonExcess)
+	for _, old := range ended {
+		s.record(c, audit.Event{Name: audit.SessionsExceeded, Level: audit.Warn, Control: "session-limit", Reason: chat.ReasonSessionLimit,
+			User: c.actor.User.String(), Session: audit.Ref(old.SID.String()), Count: int64(s.o.SessionsPerUser)})
+		s.ended(c, c.actor.User, old.SID, chat.ReasonSessionLimit)
+	}
+	if len(ended) > 0 {
+		s.o.Sessions.Leave(c.Context(), excess(s.o.SessionsPerUser, ended))
 	}
 	return nil
 }

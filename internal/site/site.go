@@ -75,8 +75,9 @@ type Devices interface {
 	OfUser(ctx context.Context, user uuid.UUID) ([]session.Session, error)
 	Revoke(ctx context.Context, user, sid uuid.UUID, reason string) (bool, error)
 	RevokeAll(ctx context.Context, user, keep uuid.UUID, reason string) ([]uuid.UUID, error)
-	// Trim ends the oldest sessions of user until limit are left; keep is never among them.
-	Trim(ctx context.Context, user, keep uuid.UUID, limit int, reason string) ([]uuid.UUID, error)
+	// Trim ends the oldest sessions of user until limit are left, and returns them, oldest
+	// first; keep is never among them.
+	Trim(ctx context.Context, user, keep uuid.UUID, limit int, reason string) ([]session.Session, error)
 }
 
 // Passkeys are proofs without a password; account.Passkeys is the real one.

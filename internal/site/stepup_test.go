@@ -187,6 +187,16 @@ func TestSessionLimit_endsTheOldestAndNeverRefusesTheNewest(t *testing.T) {
 		t.Errorf("revoked %+v", w.revoked.list)
 	}
 	wantError(t, all[0].send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
+	const told = "You were signed in at 11 places, and the limit is 10: the oldest was signed out (an unknown program · 192.0.2.1 · last used "
+	if page := newest.open("/sessions"); !strings.Contains(page, told) {
+		t.Errorf("the new session is not told: %s", page)
+	}
+	if page := newest.open("/"); strings.Contains(page, told) {
+		t.Error("it is told twice")
+	}
+	if page := all[1].open("/"); strings.Contains(page, told) {
+		t.Error("another session is told what is the new one's")
+	}
 	for i, b := range append(all[1:], newest) {
 		if res := b.send("GET", "/api/rooms", ""); res.Code != http.StatusOK {
 			t.Errorf("session %d: %d", i, res.Code)

@@ -30,6 +30,7 @@ const (
 	closeAuth        closeCode = 4401
 	closeExpired     closeCode = 4402
 	closeRevoked     closeCode = 4403
+	closeLimit       closeCode = 4405
 	closeInvalid     closeCode = 4422
 	closeRateLimited closeCode = 4429
 	closeSlow        closeCode = 4430
@@ -52,6 +53,7 @@ var slugs = map[closeCode]string{
 	closeAuth:        "auth_required",
 	closeExpired:     "session_expired",
 	closeRevoked:     "session_revoked",
+	closeLimit:       "session_limit",
 	closeInvalid:     "too_many_invalid",
 	closeRateLimited: "rate_limited",
 	closeSlow:        "slow_consumer",

@@ -70,6 +70,7 @@ type conn struct {
 	session   session.Session
 	nextCheck time.Time // when the session is read again at the latest
 	touched   time.Time // when user activity was last stored
+	limitTold time.Time // when it was last told that the limit ended another session
 	timer     *time.Timer
 	rooms     map[chat.RoomID]*member
 	ping      [pingBytes]byte // payload that a pong must carry

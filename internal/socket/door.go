@@ -156,7 +156,7 @@ func (s *Server) recheckDoors(r chat.Revocation) {
 			switch {
 			case err == nil:
 			case chat.KindOf(err) == chat.Denied:
-				s.closeRevoked(c, r)
+				s.closeRevoked(c, closeRevoked, r)
 			default:
 				c.failClosed("tunnel", "grant", err)
 			}

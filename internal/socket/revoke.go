@@ -14,6 +14,10 @@ const (
 	refreshTimeout = 3 * time.Second
 	// maxRechecks is how many single standings are read at once.
 	maxRechecks = 8
+	// tellEvery is longer than a revocation is repeated, which is a minute (internal/fanout).
+	tellEvery = 5 * time.Minute
+	// noticeLimit says that a sign-in beyond the limit ended the user's oldest session.
+	noticeLimit = "session_limit"
 )
 
 // Revoke does what a revocation says, on this node, now. It never waits: ending
@@ -33,20 +37,49 @@ func (s *Server) Revoke(r chat.Revocation) {
 	if r.Session == (chat.SessionID{}) {
 		conns = s.hub.ofUser(r.User)
 	}
+	code := closeRevoked
+	if r.Reason == chat.ReasonSessionLimit {
+		code = closeLimit
+		s.tellOfLimit(r)
+	}
 	for _, c := range conns {
-		s.closeRevoked(c, r)
+		s.closeRevoked(c, code, r)
 	}
 }
 
-func (s *Server) closeRevoked(c *conn, r chat.Revocation) {
-	if !c.close(closeRevoked) {
+func (s *Server) closeRevoked(c *conn, code closeCode, r chat.Revocation) {
+	if !c.close(code) {
 		return
 	}
 	took := s.Now().Sub(r.At)
 	s.metrics.revocation.Observe(took.Seconds())
 	s.record(c, audit.RevokedClose, audit.Info, "revocation", r.Reason, func(e *audit.Event) {
-		e.CloseCode, e.Took = int(closeRevoked), took
+		e.CloseCode, e.Took = int(code), took
 	})
+}
+
+// tellOfLimit tells the user's other sockets that a sign-in ended their oldest session:
+// if it was a thief's, somebody who can act on it learns so. The new session's page says
+// it already, so a socket that was opened since is not told. A revocation comes several
+// times, and a thief can sign in again and again: each socket is told once in tellEvery.
+//
+//control:name session-limit
+func (s *Server) tellOfLimit(r chat.Revocation) {
+	now := s.Now()
+	for _, c := range s.hub.ofUser(r.User) {
+		if c.actor.Session == r.Session || c.route.door != nil || c.route.public || !c.is(ready) || !c.opened.Before(r.At) {
+			continue
+		}
+		c.mu.Lock()
+		due := now.Sub(c.limitTold) >= tellEvery
+		if due {
+			c.limitTold = now
+		}
+		c.mu.Unlock()
+		if due {
+			c.send(wire.Notice(nil, noticeLimit))
+		}
+	}
 }
 
 // recheckMember reads one user's standing in one room again, on a goroutine of its

@@ -26,7 +26,7 @@ test('every close code that the server sends has a verdict', () => {
 });
 
 test('an ended session is never dialled again, and a lost link always is', () => {
-  for (const code of [4402, 4403]) assert.equal(verdict(code).retry, 'sign-in');
+  for (const code of [4402, 4403, 4405]) assert.equal(verdict(code).retry, 'sign-in');
   for (const code of [1002, 1003, 1007, 1008, 1009, 4406, 4409, 4422]) assert.equal(verdict(code).retry, 'no', String(code));
   for (const code of [1006, 1011, 1012, 4430]) assert.equal(verdict(code).retry, 'backoff', String(code));
   for (const code of [1013, 4429, 3999]) assert.equal(verdict(code).retry, 'long', String(code));

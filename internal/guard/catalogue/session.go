@@ -64,6 +64,7 @@ func session() []Control {
 			NotStopped: []string{
 				"A thief whose session is newer than the owner's: the owner is the one who has to look, and ends it.",
 				"A person with more devices than the limit is signed out somewhere.",
+				"An owner without an open socket, who does not sign in again, is not told.",
 			},
 			Refs:   []string{"ASVS 7.1.2", "ASVS 7.5.2", "CWE-613", "CWE-645", "OWASP Session Management Cheat Sheet"},
 			Events: []string{"excess_sessions_exceeded", "session_logout"},

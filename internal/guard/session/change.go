@@ -16,6 +16,9 @@ const (
 	// secretBytes is the size of a CSRF secret: 256 bits, as the token.
 	secretBytes = 32
 
+	// maxNotice caps a notice, in characters: three sessions in words fit.
+	maxNotice = 500
+
 	// maxUserAgent and maxIP cap text that is kept with every session, in characters.
 	// The longest IP prefix, an IPv6 /64, has 43.
 	maxUserAgent = 200
@@ -83,6 +86,27 @@ func (m *Manager) SignOut(ctx context.Context) error {
 		return fmt.Errorf("revoke session: %w", err)
 	}
 	return nil
+}
+
+// Leave keeps words for the next page of this request's session. A session that is not
+// there is not told. It panics outside Wrap.
+func (m *Manager) Leave(ctx context.Context, words string) {
+	if r, ok := m.record(ctx); ok {
+		r.Notice = clean(words, maxNotice)
+		m.put(ctx, r)
+	}
+}
+
+// Notice takes the words that Leave kept; empty: none. Two pages at once may both get
+// them. It panics outside Wrap.
+func (m *Manager) Notice(ctx context.Context) string {
+	r, _ := m.record(ctx)
+	words := r.Notice
+	if words != "" {
+		r.Notice = ""
+		m.put(ctx, r)
+	}
+	return words
 }
 
 // begin is the record of a session that starts now.

@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxRecord bounds what ParseRecord reads, in bytes: about four times the largest
-// record that Encode writes.
+// maxRecord bounds what ParseRecord reads, in bytes: more than the largest record that
+// Encode writes, whatever script its texts are in.
 const maxRecord = 4096
 
 // Record is all that is stored of a session, beside what the Store keeps in columns
@@ -30,6 +30,9 @@ type Record struct {
 	// CredentialGen is the user's credential generation in which the password was proven.
 	// The Store compares it when it creates the session, and never again.
 	CredentialGen int64 `json:"credential_gen,omitzero"`
+
+	// Notice is what the user has to be told on the next page; empty: nothing.
+	Notice string `json:"notice,omitzero"`
 }
 
 // Encode writes r as one JSON object. JSON and not gob, scs's own: gob decodes

@@ -458,6 +458,35 @@ func TestRenew_changesTokenAndSecretButNotSessionNorItsEnd(t *testing.T) {
 	})
 }
 
+func TestNotice_isGivenOnceToTheSessionItWasLeftFor(t *testing.T) {
+	e := setup(t)
+	_, token := e.do("", func(_ http.ResponseWriter, r *http.Request) {
+		e.m.Leave(r.Context(), "to nobody")
+		if _, err := e.m.SignIn(r.Context(), e.user, 0, "192.0.2.1/32", "a"); err != nil {
+			t.Error(err)
+		}
+		e.m.Leave(r.Context(), "one ended\u202e"+strings.Repeat("x", 1000))
+	})
+	_, token = e.do(token, func(_ http.ResponseWriter, r *http.Request) {
+		if err := e.m.Renew(r.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	for i, want := range []string{"one ended" + strings.Repeat("x", 491), "", ""} {
+		_, token = e.do(token, func(_ http.ResponseWriter, r *http.Request) {
+			if got := e.m.Notice(r.Context()); got != want {
+				t.Errorf("page %d: %q, want %q", i, got, want)
+			}
+		})
+	}
+	e.do("", func(_ http.ResponseWriter, r *http.Request) {
+		if got := e.m.Notice(r.Context()); got != "" {
+			t.Errorf("a visitor is told %q", got)
+		}
+	})
+}
+
+//control:proves session
 func TestWrap_endsSessionAtIdleAndAbsoluteEnd(t *testing.T) {
 	e := setup(t)
 	token, s := e.signIn("")

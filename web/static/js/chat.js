@@ -1,6 +1,6 @@
 // @ts-check
 import { listOf, member, message, room as readRoom } from './protocol/frames.js';
-import { meaning, removal } from './protocol/codes.js';
+import { meaning, notified, removal } from './protocol/codes.js';
 import { Api, ApiError } from './net/api.js';
 import { LinkDown, Refused, Socket, ownSocket } from './net/socket.js';
 import { ticket } from './net/ticket.js';
@@ -120,7 +120,7 @@ const gaps = new Map();
 /** @param {Frame} f */
 function onFrame(f) {
   if (f.type === 'room.removed') return forget(f.room_id, removal(f.reason));
-  if (f.type === 'notice') return; // "restarting" is all there is, and the close code says it too
+  if (f.type === 'notice') { store.notice.value = notified(f.slug) || store.notice.value; return; }
   if ('room_id' in f && !store.rooms.value.has(f.room_id)) return;
   if (store.apply(f) === 'gap') return mendGap(/** @type {import('./protocol/frames.js').Change} */ (f));
   if (f.type === 'message.new' && f.message.author.id === me.id) outbox.settle(f.message.client_id);
@@ -341,6 +341,8 @@ effect(() => {
   text(heading, r ? store.title(r) : 'Portcullis');
   searchButton.hidden = !r?.role;
 });
+const told = document.getElementById('told'); // what the server had to tell this session: here it can be closed
+if (told) { store.notice.value = told.textContent ?? ''; told.remove(); }
 effect(() => { notice.hidden = store.notice.value === ''; text(noticeText, store.notice.value); });
 byID('notice-close').addEventListener('click', () => { store.notice.value = ''; });
 byID('to-rooms').addEventListener('click', () => { page.dataset.view = 'rooms'; byID('open-switcher').focus(); });

@@ -251,8 +251,9 @@ func (m *Memory) RevokeAll(_ context.Context, user, keep uuid.UUID, _ string) ([
 	return sids, nil
 }
 
-// Trim ends the oldest sessions of user until limit are left; keep is never among them.
-func (m *Memory) Trim(ctx context.Context, user, keep uuid.UUID, limit int, _ string) (ended []uuid.UUID, err error) {
+// Trim ends the oldest sessions of user until limit are left, and returns them, oldest
+// first; keep is never among them.
+func (m *Memory) Trim(ctx context.Context, user, keep uuid.UUID, limit int, _ string) (ended []session.Session, err error) {
 	all, err := m.OfUser(ctx, user)
 	left := 1
 	for _, s := range all {
@@ -263,9 +264,10 @@ func (m *Memory) Trim(ctx context.Context, user, keep uuid.UUID, limit int, _ st
 			if _, err := m.Revoke(ctx, user, s.SID, ""); err != nil {
 				return nil, err
 			}
-			ended = append(ended, s.SID)
+			ended = append(ended, s)
 		}
 	}
+	slices.Reverse(ended)
 	return ended, err
 }
 

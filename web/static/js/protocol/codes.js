@@ -23,6 +23,7 @@ export const CLOSE = {
   4401: { retry: 'ticket', words: 'The ticket was too old.' }, // auth_required
   4402: { retry: 'sign-in', words: 'Your session ended: it was too old, or not used for too long.' }, // session_expired
   4403: { retry: 'sign-in', words: 'Your session was ended: by signing out, a new password, or an administrator.' }, // session_revoked
+  4405: { retry: 'sign-in', words: 'Your session was ended because your account was signed in at more places than the limit allows, and this was the oldest. If the new sign-in was not yours, sign in again and change the password.' }, // session_limit
   4406: { retry: 'no', words: 'You lost access to this server.' }, // authz_changed
   4408: { retry: 'no', words: 'The connection was not used for a while.' }, // idle
   4409: { retry: 'no', words: 'You have too many connections open; a newer one took this place.' }, // replaced
@@ -63,6 +64,9 @@ export const ERRORS = {
 
 /** @param {string} code */
 export const meaning = (code) => (Object.hasOwn(ERRORS, code) ? ERRORS[code] : { words: 'it was refused', again: false });
+
+/** What a notice means, in words; empty: nothing to tell, as of a restart, which the close code tells. @param {string} slug */
+export const notified = (slug) => ({ session_limit: 'Your account was signed in at one more place than the limit allows, so its oldest session was ended. If that was not you, change the password and look at Sessions and devices.' })[slug] ?? '';
 
 /** Why a room was taken away, in words. @param {string} reason */
 export const removal = (reason) => ({ banned: 'You were banned from this room.', removed: 'You were removed from this room.', left: 'You left this room.' })[reason] ?? 'You are no longer in this room.';
