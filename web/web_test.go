@@ -19,6 +19,7 @@ type (
 		User                                *user
 		OpenSignUp                          bool
 		Flash                               flash
+		Notice                              string
 		RequestID                           string
 		Data                                any
 	}
@@ -124,7 +125,7 @@ func render(t *testing.T, name, evil string) string {
 	t.Helper()
 	p := page{
 		Title: evil, Nonce: "N0NCE", CSRF: "T0KEN", AssetBase: "/static/abc", Path: evil, OpenSignUp: true,
-		User: &user{"u1", evil, evil, "user"}, Flash: flash{"ok", evil}, RequestID: evil,
+		User: &user{"u1", evil, evil, "user"}, Flash: flash{"ok", evil}, Notice: evil, RequestID: evil,
 	}
 	switch name {
 	case "sign-in", "sign-up":

@@ -128,7 +128,7 @@ func resource() []mutant {
 			Control: "tunnel",
 			Removes: "a tunnel outlives the grant that was taken",
 			File:    "internal/socket/door.go",
-			Old:     "s.closeRevoked(c, r)",
+			Old:     "s.closeRevoked(c, closeRevoked, r)",
 			New:     "_ = r",
 			Package: "./internal/tunnel",
 			Kills:   []string{"TestTunnel_endsWithSignOutAndWithItsGrantTaken"},

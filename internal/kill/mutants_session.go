@@ -134,9 +134,9 @@ func session() []mutant {
 			Removes: "ending a session closes nothing",
 			File:    "internal/socket/revoke.go",
 			Old: `for _, c := range conns {
-		s.closeRevoked(c, r)`,
+		s.closeRevoked(c, code, r)`,
 			New: `for _, c := range conns[:0] {
-		s.closeRevoked(c, r)`,
+		s.closeRevoked(c, code, r)`,
 			Package: "./internal/socket",
 			Kills:   []string{"TestRevoke_endsEverySocketOfTheSessionAtOnce"},
 		},
