@@ -20,7 +20,7 @@ SELECT what FROM (
 		SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = 'public' AND pg_has_role(c.relowner, 'MEMBER'))
 	UNION ALL SELECT 'it may change or remove security events' WHERE has_table_privilege('security_events', 'UPDATE, DELETE, TRUNCATE')
-		OR has_table_privilege('security_anchors', 'UPDATE, DELETE, TRUNCATE')
+		OR has_table_privilege('security_anchors', 'INSERT, UPDATE, DELETE, TRUNCATE')
 	UNION ALL SELECT 'it reads or writes files of the server, or starts programs there' WHERE EXISTS (
 		SELECT FROM pg_roles r WHERE r.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program')
 			AND pg_has_role(r.oid, 'MEMBER'))

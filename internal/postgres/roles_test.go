@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/secret"
 	"example.com/portcullis/internal/testkit"
 )
@@ -45,6 +46,7 @@ func TestRole_ofTheServerCannotRunWhatAnIntruderWants(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})
 	w.record(1, w.now())
+	const row = `, now(), '', '', '', '', '', '', '', '', '', '', '', '', '', 0, 0, 0, '', `
 	for name, sql := range map[string]string{
 		"make a table":                      `CREATE TABLE mine (a int)`,
 		"make a function":                   `CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'`,
@@ -59,6 +61,15 @@ func TestRole_ofTheServerCannotRunWhatAnIntruderWants(t *testing.T) {
 		"remove an event":                   `DELETE FROM security_events`,
 		"empty the log":                     `TRUNCATE security_events`,
 		"make an old anchor new":            `UPDATE security_anchors SET id = 1`,
+		"take the last place of the log":    `INSERT INTO security_events VALUES (9223372036854775807` + row + `(SELECT hash FROM security_events), sha256('x'))`,
+		"take a place further on":           `INSERT INTO security_events VALUES (3` + row + `(SELECT hash FROM security_events), sha256('x'))`,
+		"take a place before the log":       `INSERT INTO security_events VALUES (-1` + row + `'', sha256('x'))`,
+		"take the next and the last place":  `INSERT INTO security_events SELECT id` + row + `(SELECT hash FROM security_events), sha256('x') FROM unnest(ARRAY[2, 9223372036854775807]) id`,
+		"follow another row than the last":  `INSERT INTO security_events VALUES (2` + row + `sha256('y'), sha256('x'))`,
+		"add a row without a hash":          `INSERT INTO security_events VALUES (2` + row + `(SELECT hash FROM security_events), '')`,
+		"make up an anchor":                 `INSERT INTO security_anchors VALUES (9223372036854775807, sha256('x'), now(), '')`,
+		"switch the log's trigger off":      `ALTER TABLE security_events DISABLE TRIGGER ALL`,
+		"switch all triggers off":           `SET session_replication_role = replica`,
 		"purge what is young":               `SELECT purge_security_events(1, now(), '')`,
 		"pretend that migrations have run":  `INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)`,
 		"start a program":                   `COPY users TO PROGRAM 'cat'`,
@@ -85,6 +96,28 @@ func TestRole_ofTheServerCannotRunWhatAnIntruderWants(t *testing.T) {
 	}
 	if n := ask[int](w, `SELECT count(*) FROM security_events`); n != 1 {
 		t.Errorf("%d events are left, want the one", n)
+	}
+	if head := w.record(3, w.now()); head.ID != 4 {
+		t.Errorf("the log went on to %d, want 4", head.ID)
+	}
+}
+
+// Whoever has the server's role can add the next row, as the server can. It is found, and
+// the log goes on behind it.
+//
+//control:proves least-privilege
+//control:proves audit-chain
+func TestInsert_goesOnAfterARowThatAnIntruderAdded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	w.record(2, w.now())
+	if err := w.as("portcullis_app", `INSERT INTO security_events SELECT 3, at, name, level, control, reason, user_id, username, session, conn, request, room, ip, origin,
+		user_agent, close_code, took_us, count, detail, hash, sha256('x') FROM security_events WHERE id = 2`); err != nil {
+		t.Fatal(err)
+	}
+	head := w.record(2, w.now())
+	if got := w.verify(0, &head); head.ID != 5 || len(got.Findings) != 1 || got.Findings[0].Fault != audit.Changed || got.Findings[0].First != 3 {
+		t.Errorf("the log goes on to %d, findings %v; want 5 and row 3", head.ID, got.Findings)
 	}
 }
 
@@ -128,7 +161,9 @@ func TestRole_ofTheCollectorAddsAndOfTheAuditorReadsAndNeitherDoesMore(t *testin
 		{"portcullis_auditor", `SELECT count(*) FROM messages`, false},
 		{"portcullis_auditor", `SELECT count(*) FROM audit_keys`, false},
 		{"portcullis_audit", copyRow("id + 2", "hash") + ` WHERE false`, false}, // reads what it may not
-		{"portcullis_audit", `INSERT INTO security_events VALUES (3, now(), '', '', '', '', '', '', '', '', '', '', '', '', '', 0, 0, 0, '', '', '')`, true},
+		{"portcullis_audit", `INSERT INTO security_events SELECT id + 1, now(), '', '', '', '', '', '', '', '', '', '', '', '', '', 0, 0, 0, '', hash, sha256('x') FROM security_events WHERE id = 2`, true},
+		{"portcullis_audit", `INSERT INTO security_events SELECT 9223372036854775807, now(), '', '', '', '', '', '', '', '', '', '', '', '', '', 0, 0, 0, '', hash, sha256('x') FROM security_events WHERE id = 3`, false},
+		{"portcullis_audit", `INSERT INTO security_anchors VALUES (9, '', now(), '')`, false},
 		{"portcullis_audit", `SELECT max(id) FROM security_events`, true},
 		{"portcullis_audit", `SELECT detail FROM security_events`, false},
 		{"portcullis_audit", `UPDATE security_events SET detail = ''`, false},

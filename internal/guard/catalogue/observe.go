@@ -29,6 +29,7 @@ func observe() []Control {
 			Threat: "Whoever gets into the database removes the line that tells of it, or makes it say something else, and the log looks whole.",
 			NotStopped: []string{
 				"Whoever has the key, which is whoever has the running server.",
+				"Whoever has the server's role adds the next row, which the walk finds, and holds the log's lock while their connection lives.",
 				"An end that is cut off, when no copy of the log is kept elsewhere to compare with.",
 				"Events that were never stored, and those from before the chain.",
 			},
