@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"example.com/portcullis/internal/attack"
 )
@@ -93,4 +96,61 @@ func TestService_fromItsKeyToItsEnd(t *testing.T) {
 	if got := portcullis(t, s.env, "", "service", "list"); got.code != 0 || !strings.Contains(got.out, "disabled") {
 		t.Errorf("%+v", got)
 	}
+}
+
+// An operator rotates with an overlap. The old key's sockets on both nodes go on until it
+// is over, and end with it; the new key's stay.
+//
+//control:proves service-identity
+func TestService_socketsOfTheOldKeyEndWithTheOverlap(t *testing.T) {
+	t.Parallel()
+	a, b := twoNodes(t)
+	open := func(s *Server, key string) *attack.Socket {
+		t.Helper()
+		bot, err := s.Target(t).Visit(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		bot.Cookie = ""
+		got, err := bot.Raw(t.Context(), http.MethodPost, "/api/service/ticket", http.Header{"Authorization": {"Bearer " + strings.TrimSpace(key)}}, nil)
+		if err != nil || got.Status != http.StatusCreated {
+			t.Fatalf("a ticket: %d, %v", got.Status, err)
+		}
+		var out struct{ Ticket string }
+		if err := json.Unmarshal(got.Body, &out); err != nil {
+			t.Fatal(err)
+		}
+		sock, err := bot.Open(t.Context(), attack.Handshake{Route: "/ws/cli", Bearer: out.Ticket, NoCookie: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(sock.Close)
+		return sock
+	}
+	alive := func(sock *attack.Socket) {
+		t.Helper()
+		if f, err := sock.Ask("room.join", map[string]any{"room_id": uuid.NewString()}); err != nil || f.Code != "denied" {
+			t.Errorf("asked, it answers %+v, %v", f, err)
+		}
+	}
+	made := portcullis(t, a.env, "", "service", "add", "deploy-bot")
+	if made.code != 0 {
+		t.Fatalf("%+v", made)
+	}
+	onA, onB := open(a, made.out), open(b, made.out)
+	const overlap = 4 * time.Second
+	begin := time.Now()
+	rotated := portcullis(t, a.env, "", "service", "rotate", "deploy-bot", "-overlap", overlap.String())
+	if rotated.code != 0 {
+		t.Fatalf("%+v", rotated)
+	}
+	fresh := open(b, rotated.out)
+	alive(onA)
+	alive(onB)
+	for _, sock := range []*attack.Socket{onA, onB} {
+		if code, err := sock.Closed(soon); err != nil || code != 4402 || time.Since(begin) < overlap {
+			t.Errorf("closed with %d after %s, %v; want 4402 after %s", code, time.Since(begin), err, overlap)
+		}
+	}
+	alive(fresh)
 }

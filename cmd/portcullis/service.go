@@ -18,7 +18,7 @@ func serviceCommand() command {
 		summary: "add, list, rotate or disable services: programs with a key of their own",
 		usage: `usage: portcullis service list
        portcullis service add <name> [-display "Full Name"]
-       portcullis service rotate <name> [-overlap 24h]     0: the old key and its sockets end now
+       portcullis service rotate <name> [-overlap 24h]     then the old key and its sockets end; 0: now
        portcullis service disable <name>
 
 add and rotate print the key once; it is stored nowhere. The program sends it to
@@ -74,7 +74,7 @@ func service(ctx context.Context, p process, parts app.Parts, verb, name, displa
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(p.Stderr, "The key before ends in %s. The new one, which is not shown again:\n", overlap)
+		fmt.Fprintf(p.Stderr, "The key before, with its sockets, ends in %s. The new one, which is not shown again:\n", overlap)
 		_, err = fmt.Fprintln(p.Stdout, key.Reveal())
 		return err
 	case "disable":

@@ -57,8 +57,8 @@ type ServiceInfo struct {
 type ServiceStore interface {
 	// CreateService stores a new user with a key; kind Conflict when the name is taken.
 	CreateService(ctx context.Context, u User, k ServiceKey) error
-	// RotateServiceKey adds k and lets the keys before it end at until, if not sooner. With
-	// until not after now it also ends the service's sessions, and returns their sids.
+	// RotateServiceKey adds k and lets the keys before it, and their sessions, end at until,
+	// if not sooner. It returns the sessions that end sooner for it.
 	RotateServiceKey(ctx context.Context, user chat.UserID, k ServiceKey, until time.Time, reason string) ([]chat.SessionID, error)
 	// Services lists them by name.
 	Services(ctx context.Context, limit int) ([]ServiceInfo, error)
@@ -113,7 +113,7 @@ func (v *Services) Add(ctx context.Context, username, displayName string) (User,
 }
 
 // Rotate makes a new key for a service. The keys before it work for overlap, or stop at
-// once and with them every socket of the service when overlap is zero.
+// once when that is zero; their sockets, on every node, end with them.
 func (v *Services) Rotate(ctx context.Context, username string, overlap time.Duration) (secret.Text, error) {
 	if overlap < 0 || overlap > MaxOverlap {
 		return secret.Text{}, invalid("The old key works on for 0 to 720h.")
@@ -124,11 +124,18 @@ func (v *Services) Rotate(ctx context.Context, username string, overlap time.Dur
 	}
 	const reason = "key_rotated"
 	k, text := v.newKey()
-	ended, err := v.store.RotateServiceKey(ctx, u.ID, k, v.s.o.Now().Add(overlap), reason)
+	now := v.s.o.Now().UTC().Truncate(time.Microsecond)
+	until := now.Add(overlap)
+	ended, err := v.store.RotateServiceKey(ctx, u.ID, k, until, reason)
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("rotate key: %w", err)
 	}
-	v.s.announce(ctx, u.ID, ended, reason)
+	if overlap == 0 {
+		until = time.Time{}
+	}
+	for _, sid := range ended {
+		v.s.o.Revoker.Revoke(ctx, chat.Revocation{Session: sid, User: u.ID, Reason: reason, At: now, Until: until})
+	}
 	v.note(ctx, u, "service_rotate", k.ID)
 	return text, nil
 }

@@ -37,9 +37,6 @@ func (p *programs) RotateServiceKey(_ context.Context, user chat.UserID, k accou
 		}
 	}
 	p.keys[k.ID], p.of[k.ID] = k, name
-	if until.After(p.now) {
-		return nil, nil
-	}
 	return p.sessions, nil
 }
 func (p *programs) Services(context.Context, int) ([]account.ServiceInfo, error) { return nil, nil }
@@ -85,10 +82,15 @@ func TestServices_keyOpensUntilItIsRotatedOrDisabled(t *testing.T) {
 	if err := signIn(key.Reveal()); err != nil {
 		t.Fatal(err)
 	}
+	p.sessions = []chat.SessionID{{UUID: uuid.New()}}
 	second, err := s.Rotate(t.Context(), "deploy-bot", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if until := p.now.Add(time.Hour); len(p.revoked) != 1 || p.revoked[0].Session != p.sessions[0] || !p.revoked[0].Until.Equal(until) {
+		t.Errorf("the nodes hear of %+v; want that it ends at %v", p.revoked, until)
+	}
+	p.revoked = nil
 	for _, k := range []string{key.Reveal(), second.Reveal()} {
 		if err := signIn(k); err != nil {
 			t.Errorf("during the overlap: %v", err)
@@ -101,7 +103,17 @@ func TestServices_keyOpensUntilItIsRotatedOrDisabled(t *testing.T) {
 	if err := signIn(second.Reveal()); err != nil {
 		t.Errorf("the new key: %v", err)
 	}
-	p.sessions = []chat.SessionID{{UUID: uuid.New()}}
+	third, err := s.Rotate(t.Context(), "deploy-bot", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.revoked) != 1 || !p.revoked[0].Until.IsZero() {
+		t.Errorf("without an overlap: %+v; want one end at once", p.revoked)
+	}
+	if err := signIn(second.Reveal()); !errors.Is(err, account.ErrKeyRefused) {
+		t.Errorf("the key before, without an overlap: %v", err)
+	}
+	p.revoked, second = nil, third
 	if err := s.Disable(t.Context(), "deploy-bot"); err != nil {
 		t.Fatal(err)
 	}

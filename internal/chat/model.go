@@ -186,7 +186,7 @@ type Signal struct {
 const ReasonSessionLimit = "session_limit"
 
 // Revocation takes something away from live sockets, on every node.
-// With Room zero it ends a session: every socket of it is closed. With Room set
+// With Room zero it ends a session, at once or at Until: every socket of it is closed. With Room set
 // it changes User's standing in that room, with Tunnel set what they may do with that
 // target: each node re-reads it and acts.
 type Revocation struct {
@@ -196,4 +196,5 @@ type Revocation struct {
 	Tunnel  string    `json:",omitzero"` // name of a tunnel's target
 	Reason  string    // fixed slug: sign_out, password_change, role_change, disabled, revoked_by_user, session_limit, admin, suspected, removed, banned, muted, role
 	At      time.Time // when it was decided, for the measure of how long it took
+	Until   time.Time `json:",omitzero"` // when Session ends; zero: at once
 }

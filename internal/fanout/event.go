@@ -119,6 +119,9 @@ func validRevocation(r chat.Revocation) bool {
 			return false
 		}
 	}
+	if !r.Until.IsZero() && r.Session == (chat.SessionID{}) {
+		return false
+	}
 	standing := r.Room != (chat.RoomID{})
 	if r.Tunnel != "" {
 		return !standing && len(r.Tunnel) <= maxTunnel && r.Session == chat.SessionID{} && r.User != chat.UserID{}

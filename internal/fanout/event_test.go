@@ -39,7 +39,9 @@ func TestEvent_survivesTheJourney(t *testing.T) {
 	s := chat.Signal{Kind: chat.MemberChanged, Room: roomA, User: alice, Role: authz.Moderator, Muted: c.At}
 	tunnel := r
 	tunnel.Session, tunnel.Tunnel = chat.SessionID{}, "bastion"
-	for _, want := range []event{{V: 1, Node: "n", Change: &c}, {V: 1, Node: "n", Signal: &s}, {V: 1, Node: "n", Revocation: &r}, {V: 1, Node: "n", Revocation: &tunnel}} {
+	later := r
+	later.Until = r.At.Add(time.Hour)
+	for _, want := range []event{{V: 1, Node: "n", Change: &c}, {V: 1, Node: "n", Signal: &s}, {V: 1, Node: "n", Revocation: &r}, {V: 1, Node: "n", Revocation: &tunnel}, {V: 1, Node: "n", Revocation: &later}} {
 		b, err := encode(want)
 		if err != nil {
 			t.Fatal(err)
@@ -121,6 +123,7 @@ func TestDecode_refusesHostileEvents(t *testing.T) {
 		{"signal with an unknown role", `{"V":1,"Node":"n","Signal":{"Kind":"member.changed","Room":"` + roomA.String() + `","Role":"god"}}`, malformed},
 		{"revocation of nobody", revoke(func(r *chat.Revocation) { r.Session = chat.SessionID{} }), malformed},
 		{"standing of nobody", revoke(func(r *chat.Revocation) { r.Room, r.User = roomA, chat.UserID{} }), malformed},
+		{"a later end of no session", revoke(func(r *chat.Revocation) { r.Session, r.Room, r.Until = chat.SessionID{}, roomA, r.At }), malformed},
 		{"no reason", revoke(func(r *chat.Revocation) { r.Reason = "" }), malformed},
 		{"reason is not a slug", revoke(func(r *chat.Revocation) { r.Reason = "a\nb" }), malformed},
 		{"long reason", revoke(func(r *chat.Revocation) { r.Reason = strings.Repeat("a", 33) }), malformed},

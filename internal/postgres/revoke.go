@@ -94,7 +94,7 @@ type Revocations struct{ db *DB }
 
 // There is no LIMIT: a revocation left out would leave a socket open, and a minute of
 // them is small.
-const revocationsSince query = `SELECT session_id, user_id, room_id, coalesce(tunnel, ''), reason, at FROM revocations
+const revocationsSince query = `SELECT session_id, user_id, room_id, coalesce(tunnel, ''), reason, at, until FROM revocations
 	WHERE at > now() - $1::bigint * interval '1 microsecond' ORDER BY id`
 
 // Since reads what was revoked in the last window, oldest first, by the database's
@@ -103,7 +103,7 @@ const revocationsSince query = `SELECT session_id, user_id, room_id, coalesce(tu
 func (r *Revocations) Since(ctx context.Context, window time.Duration) (list []chat.Revocation, err error) {
 	err = r.db.do(ctx, func(ctx context.Context, c conn) error {
 		list, err = all(ctx, c, func(r row) (v chat.Revocation, err error) {
-			err = r(intoID{&v.Session.UUID}, intoID{&v.User.UUID}, intoID{&v.Room.UUID}, &v.Tunnel, &v.Reason, intoTime{&v.At})
+			err = r(intoID{&v.Session.UUID}, intoID{&v.User.UUID}, intoID{&v.Room.UUID}, &v.Tunnel, &v.Reason, intoTime{&v.At}, intoTime{&v.Until})
 			return v, err
 		}, revocationsSince, window.Microseconds())
 		return err

@@ -27,6 +27,18 @@ const (
 	serviceUser query = `SELECT u.id FROM users u WHERE u.id = $1 AND u.role = 'service' FOR UPDATE OF u`
 	endKeys     query = `UPDATE service_keys SET ends_at = least(ends_at, $2) WHERE user_id = $1`
 
+	// endSessionsAt moves the end of the sessions of a service's keys forward to $3, and
+	// tells the nodes, whose sockets know another. It locks like endSessions.
+	endSessionsAt query = `
+WITH sooner AS (
+	UPDATE sessions SET ends_at = $3, idle_ends_at = least(idle_ends_at, $3)
+	WHERE sid IN (SELECT s.sid FROM sessions s WHERE s.user_id = $2 AND s.ends_at > $3 AND ` + running + ` ORDER BY s.sid FOR UPDATE OF s)
+	RETURNING sid, user_id
+), outbox AS (
+	INSERT INTO revocations (session_id, user_id, reason, until) SELECT sid, user_id, $4, $3 FROM sooner
+)
+SELECT sid FROM sooner`
+
 	listServices query = `SELECT ` + userColumns + `, (SELECT count(*) FROM service_keys k WHERE k.user_id = u.id AND (k.ends_at IS NULL OR k.ends_at > $1))
 		FROM users u WHERE u.role = 'service' ORDER BY u.username LIMIT $2`
 
@@ -38,8 +50,13 @@ const (
 		WHERE k.id = $2 AND u.role = 'service' AND u.disabled_at IS NULL AND (k.ends_at IS NULL OR k.ends_at > $1) FOR UPDATE OF u, k`
 	sessionOfKey query = `SELECT ` + sessionColumns + ` FROM service_keys k JOIN sessions s ON s.sid = k.sid WHERE k.id = $2 AND ` + live
 
-	insertServiceSession query = `INSERT INTO sessions (sid, user_id, created_at, authenticated_at, last_seen_at, idle_ends_at, ends_at, ip, user_agent)
-		VALUES ($1, $2, $3, $3, $3, least($4::timestamptz, $5::timestamptz), $5, $6, $7)`
+	// insertServiceSession ends it with its key at the latest, by what the key says under
+	// its lock: a rotation may have come since the key was proven.
+	insertServiceSession query = `
+INSERT INTO sessions AS s (sid, user_id, created_at, authenticated_at, last_seen_at, idle_ends_at, ends_at, ip, user_agent)
+SELECT $1::uuid, $2::uuid, $3::timestamptz, $3, $3, least($4::timestamptz, $5::timestamptz, k.ends_at), least($5, k.ends_at), $6, $7
+FROM service_keys k WHERE k.id = $8
+RETURNING ` + sessionColumns
 	setKeySession query = `UPDATE service_keys SET sid = $2 WHERE id = $1`
 )
 
@@ -62,8 +79,8 @@ func (s *Services) CreateService(ctx context.Context, u account.User, k account.
 	return nil
 }
 
-// RotateServiceKey adds a key, sets an end to those before it, and ends the service's
-// sessions if that end is now.
+// RotateServiceKey adds a key, sets an end to those before it, and the same end to their
+// sessions: now, if that is when it is. It returns those that end sooner for it.
 func (s *Services) RotateServiceKey(ctx context.Context, user chat.UserID, k account.ServiceKey, until time.Time, reason string) (ended []chat.SessionID, err error) {
 	err = s.db.tx(ctx, func(ctx context.Context, c conn) error {
 		_, found, err := one(ctx, c, value[uuid.UUID], serviceUser, user.UUID)
@@ -79,10 +96,12 @@ func (s *Services) RotateServiceKey(ctx context.Context, user chat.UserID, k acc
 		if _, err := exec(ctx, c, insertServiceKey, k.ID, user.UUID, k.Hash[:], k.CreatedAt); err != nil {
 			return err
 		}
-		if until.After(s.db.now()) {
-			return nil
+		var sids []uuid.UUID
+		if now := s.db.now(); until.After(now) {
+			sids, err = all(ctx, c, value[uuid.UUID], endSessionsAt, now, user.UUID, until, reason)
+		} else {
+			sids, err = all(ctx, c, value[uuid.UUID], endSessions, now, user.UUID, uuid.Nil, reason)
 		}
-		sids, err := all(ctx, c, value[uuid.UUID], endSessions, s.db.now(), user.UUID, uuid.Nil, reason)
 		for _, sid := range sids {
 			ended = append(ended, chat.SessionID{UUID: sid})
 		}
@@ -155,11 +174,10 @@ func (s *Services) ServiceSession(ctx context.Context, keyID string, next sessio
 		if got, found, err = one(ctx, c, scanSession, sessionOfKey, now, keyID); err != nil || found {
 			return err
 		}
-		if _, err := exec(ctx, c, insertServiceSession, next.SID, next.User, next.CreatedAt, next.IdleEndsAt, next.EndsAt, next.IP, next.UserAgent); err != nil {
+		if got, _, err = one(ctx, c, scanSession, insertServiceSession, next.SID, next.User, next.CreatedAt, next.IdleEndsAt, next.EndsAt, next.IP, next.UserAgent, keyID); err != nil {
 			return err
 		}
 		_, err = exec(ctx, c, setKeySession, keyID, next.SID)
-		got = next
 		return err
 	})
 	if err != nil {

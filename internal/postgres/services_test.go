@@ -73,7 +73,7 @@ func TestServices_rotationEndsTheOldKeyAndItsSocketsWhenToldTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended, err := w.Services().RotateServiceKey(w.ctx, bot.ID, account.ServiceKey{ID: keyTwo, CreatedAt: time.Now()}, time.Now().Add(time.Hour), "key_rotated")
-	if err != nil || len(ended) != 0 {
+	if err != nil || len(ended) != 1 { // it ends sooner
 		t.Fatal(ended, err)
 	}
 	for _, id := range []string{keyOne, keyTwo} {
@@ -99,6 +99,59 @@ func TestServices_rotationEndsTheOldKeyAndItsSocketsWhenToldTo(t *testing.T) {
 	}
 	if _, err := w.Services().RotateServiceKey(w.ctx, w.user("ann").ID, account.ServiceKey{ID: "dddddddddddd", CreatedAt: time.Now()}, time.Now(), "key_rotated"); !errors.Is(err, account.ErrNoUser) {
 		t.Errorf("a key for a person: %v", err)
+	}
+}
+
+// An operator rotates with an overlap. What the old key opened, or opens now, ends with
+// it; what the new one opens does not.
+//
+//control:proves service-identity
+func TestServices_sessionsOfTheOldKeyEndWithItsOverlap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	bot, other := w.service("bot", keyOne), w.service("other", "cccccccccccc")
+	before, err := w.serviceSession(bot, keyOne)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := w.serviceSession(other, "cccccccccccc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	until := time.Now().Add(20 * time.Minute).UTC().Truncate(time.Microsecond)
+	told, err := w.Services().RotateServiceKey(w.ctx, bot.ID, account.ServiceKey{ID: keyTwo, CreatedAt: time.Now()}, until, "key_rotated")
+	if err != nil || len(told) != 1 || told[0].UUID != before.SID {
+		t.Fatal(told, err)
+	}
+	after, err := w.serviceSession(bot, keyTwo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		sid  uuid.UUID
+		want time.Time
+	}{"the old key's": {before.SID, until}, "the new key's": {after.SID, after.EndsAt}, "another service's": {theirs.SID, theirs.EndsAt}} {
+		got, err := w.Sessions().Live(w.ctx, tt.sid)
+		if err != nil || !got.EndsAt.Equal(tt.want) || got.IdleEndsAt.After(tt.want) {
+			t.Errorf("%s ends at %v, %v; want %v", name, got.EndsAt, err, tt.want)
+		}
+	}
+	since, err := w.Revocations().Since(w.ctx, time.Hour)
+	if err != nil || len(since) != 1 || since[0].Session.UUID != before.SID || !since[0].Until.Equal(until) || since[0].Reason != "key_rotated" {
+		t.Errorf("outbox %+v, %v", since, err)
+	}
+
+	// The session ends, and the old key, proven before the rotation, opens another.
+	if ok, err := w.Sessions().Revoke(w.ctx, bot.ID.UUID, before.SID, "admin"); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if late, err := w.serviceSession(bot, keyOne); err != nil || !late.EndsAt.Equal(until) {
+		t.Errorf("opened in the overlap: %+v, %v; want it to end at %v", late, err, until)
+	}
+
+	// A second, longer overlap gives nothing back.
+	if told, err := w.Services().RotateServiceKey(w.ctx, bot.ID, account.ServiceKey{ID: "eeeeeeeeeeee", CreatedAt: time.Now()}, until.Add(time.Hour), "key_rotated"); err != nil || len(told) != 1 || told[0].UUID != after.SID {
+		t.Errorf("the second rotation: %v, %v", told, err)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 //
 // A session is a row of sessions and lives on while its tokens, rows of
 // session_tokens, change. Whether it is live is the condition live below and nothing
-// else; no statement clears revoked_at or moves ends_at. Statements lock the user before
+// else; no statement clears revoked_at or moves ends_at later. Statements lock the user before
 // the session and the session before its token, all of them, so that two cannot wait
 // for each other.
 type Sessions struct{ db *DB }

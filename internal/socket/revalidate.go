@@ -125,7 +125,7 @@ func (c *conn) lookAgain(ctx context.Context) bool {
 		return false
 	}
 	c.mu.Lock()
-	c.session = live
+	c.renewed(live)
 	c.mu.Unlock()
 	return true
 }
@@ -175,10 +175,28 @@ func (c *conn) keep(live session.Session) {
 		return
 	}
 	c.mu.Lock()
+	c.renewed(live)
+	c.mu.Unlock()
+	c.arm()
+}
+
+// renewed takes what was read of the session, but for a later absolute end: that of the
+// connection was told to it, and may have been moved forward since the reading. The
+// caller holds c.mu.
+func (c *conn) renewed(live session.Session) {
 	if live.EndsAt.After(c.session.EndsAt) {
 		live.EndsAt = c.session.EndsAt
 	}
 	c.session = live
+}
+
+// endBy moves the absolute end forward, never back, as when a service's key ends before
+// the session that it opened.
+func (c *conn) endBy(t time.Time) {
+	c.mu.Lock()
+	if t.Before(c.session.EndsAt) {
+		c.session.EndsAt = t
+	}
 	c.mu.Unlock()
 	c.arm()
 }

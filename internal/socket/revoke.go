@@ -37,6 +37,12 @@ func (s *Server) Revoke(r chat.Revocation) {
 	if r.Session == (chat.SessionID{}) {
 		conns = s.hub.ofUser(r.User)
 	}
+	if !r.Until.IsZero() {
+		for _, c := range conns {
+			c.endBy(r.Until)
+		}
+		return
+	}
 	code := closeRevoked
 	if r.Reason == chat.ReasonSessionLimit {
 		code = closeLimit

@@ -105,7 +105,7 @@ func authentication() []Control {
 			Threat: "A program signs in with a person's password from a file: whoever reads the file is that person, may do all that the person may, and nobody can stop the one without the other.",
 			NotStopped: []string{
 				"A key that is stolen works until it is rotated or its service disabled.",
-				"With an overlap, sockets that the old key opened live to the end of their session; without, they end at once.",
+				"With an overlap, whoever stole the old key has until its end; without, nothing more.",
 				"What a service reads in rooms that people invited it to.",
 			},
 			Refs:   []string{"ASVS 13.2.1", "ASVS 13.2.2", "ASVS 13.2.3", "ASVS 13.3.4", "CWE-250", "CWE-522", "CWE-798"},

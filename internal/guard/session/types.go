@@ -17,7 +17,7 @@ type Session struct {
 	AuthenticatedAt time.Time // when the password was last proven
 	LastSeenAt      time.Time
 	IdleEndsAt      time.Time
-	EndsAt          time.Time // absolute end; nothing moves it
+	EndsAt          time.Time // absolute end; nothing moves it later
 	IP              string    // prefix seen at sign-in
 	UserAgent       string    // capped at 200 characters
 }
