@@ -85,6 +85,7 @@ var otherTraces = map[string][]trace{
 	"a forged ticket: 8 KiB of nothing":                                                                  {{"ws_handshake_reject", "handshake-protocol"}},
 	"a cross-site form smuggles JSON as text/plain, which needs no preflight":                            {{"input_validation_fail", "schema"}},
 	"a thief opens a socket with the cookie after its owner signed out, with a ticket from before":       {{"ws_handshake_reject", "session"}},
+	"a foreign page makes its visitor's browser fetch, or end, everything that the visitor has":          {{"malicious_csrf", "csrf"}},
 }
 
 // impatient makes a server of its own wait less where waiting is all that an attack does.

@@ -29,6 +29,7 @@ func TestBrowser(t *testing.T) {
 		{"who loses the line comes back without loss or double", comesBack},
 		{"people are told in words what was taken away", takenAway},
 		{"whoever signs in at one place too many is told, at every place", oneTooMany},
+		{"a person takes their data along and deletes the account", takesLeave},
 		{"every page is accessible at every size and colour", everyPage},
 		{"dialogs are accessible", dialogs},
 		{"a visit fetches what it needs, and the rest when it is asked for", comesLater},
@@ -315,4 +316,55 @@ func oneTooMany(t *testing.T, b browser) {
 	oldest.click("form[action='/sign-in'] button[type=submit]")
 	oldest.until("document.getElementById('told')?.textContent.includes('the oldest was signed out')")
 	oldest.shoot("one-too-many-sessions")
+}
+
+// takesLeave is the end of an account: a file of everything, a wrong name, the right one.
+func takesLeave(t *testing.T, b browser) {
+	s := startGenerous(t)
+	host := signUp(t, s, "host")
+	id := room(t, host, "open")
+	for i, l := range []look{wide, narrow} {
+		t.Run(l.String(), func(t *testing.T) {
+			name := fmt.Sprint("fern-", i)
+			tb := b.open(t, s.Base, "fern", l)
+			tb.signUp(name, attack.Password)
+			tb.visit("/rooms/" + id)
+			tb.state("live")
+			tb.click("#join")
+			tb.say("before I go " + name)
+			tb.hears("before I go " + name)
+			tb.visit("/sessions")
+			type file struct {
+				How, Kind string
+				Data      struct {
+					Profile  struct{ Username string }
+					Messages []struct{ Body string }
+					Complete bool
+				}
+			}
+			evaluate[bool](tb, `(async () => {
+				const r = await fetch('/account/export', {method: 'POST', body: new URLSearchParams(new FormData(document.querySelector('form[action="/account/export"]')))});
+				window.taken = {How: r.headers.get('content-disposition'), Kind: r.headers.get('content-type'), Data: await r.json()};
+			})(), true`)
+			tb.until("window.taken")
+			got := evaluate[file](tb, "window.taken")
+			if !strings.HasPrefix(got.How, "attachment;") || !strings.HasPrefix(got.Kind, "application/json") || got.Data.Profile.Username != name || !got.Data.Complete ||
+				len(got.Data.Messages) != 1 || got.Data.Messages[0].Body != "before I go "+name {
+				t.Errorf("the file is %+v", got)
+			}
+			tb.excuse("status of 422")
+			tb.typeInto("#delete-name", "host")
+			tb.click("form[action='/account/delete'] button")
+			tb.until("document.getElementById('delete-error')?.checkVisibility()")
+			tb.shoot("delete-account")
+			tb.typeInto("#delete-name", name)
+			tb.click("form[action='/account/delete'] button")
+			tb.until("location.pathname === '/sign-in' && document.querySelector('[role=status]')?.textContent.includes('Your account is deleted')")
+			tb.excuse("status of 401")
+			tb.typeInto("#username", name)
+			tb.typeInto("#password", attack.Password)
+			tb.click("form[action='/sign-in'] button[type=submit]")
+			tb.until("document.getElementById('form-error')?.checkVisibility()")
+		})
+	}
 }

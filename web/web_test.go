@@ -29,10 +29,11 @@ type (
 		Passkeys                           bool
 	}
 	sessions struct {
-		Sessions []sessionView
-		Limit    int
-		Passkeys []passkey
-		Offer    bool
+		Sessions    []sessionView
+		Limit       int
+		Passkeys    []passkey
+		Offer       bool
+		DeleteError string
 	}
 	passkey     struct{ ID, Name, Created, LastUsed string }
 	chat        struct{ RoomID, SocketURL string }
@@ -135,7 +136,7 @@ func render(t *testing.T, name, evil string) string {
 	case "chat":
 		p.Data = chat{RoomID: evil, SocketURL: "wss://app.example.com/ws"}
 	case "sessions":
-		p.Data = sessions{[]sessionView{{SID: "s1", Created: evil, LastSeen: evil, IP: evil, Device: evil, UserAgent: evil, Sockets: 2}, {SID: "s2", This: true}}, 10, []passkey{{"k1", evil, evil, evil}}, true}
+		p.Data = sessions{[]sessionView{{SID: "s1", Created: evil, LastSeen: evil, IP: evil, Device: evil, UserAgent: evil, Sockets: 2}, {SID: "s2", This: true}}, 10, []passkey{{"k1", evil, evil, evil}}, true, evil}
 	case "error":
 		p.Data = failure{404, evil, evil, evil}
 	case "controls":
@@ -211,7 +212,7 @@ func TestPages_runNothingInline(t *testing.T) {
 
 func TestPages_everyFormThatChangesSomethingHasTheToken(t *testing.T) {
 	forms := regexp.MustCompile(`(?s)<form method="post".*?</form>`)
-	for name, want := range map[string]int{"sign-in": 1, "sign-up": 1, "chat": 1, "sessions": 5, "error": 1, "controls": 1, "control": 1, "source": 1, "step-up": 2} {
+	for name, want := range map[string]int{"sign-in": 1, "sign-up": 1, "chat": 1, "sessions": 7, "error": 1, "controls": 1, "control": 1, "source": 1, "step-up": 2} {
 		found := forms.FindAllString(render(t, name, "x"), -1)
 		if len(found) != want {
 			t.Errorf("%s: got %d forms, want %d", name, len(found), want)

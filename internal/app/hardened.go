@@ -213,7 +213,7 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 	}
 	rates := &pulse{from: registry, now: now}
 	pages, err := site.New(site.Options{
-		Chat: service, Uploads: uploads, UploadBytes: int64(c.UploadBytes), Accounts: accounts, Sessions: sessions, Devices: b.DB.Sessions(), Tickets: tickets, CSRF: csrfGuard, CORS: readers, StepUp: fresh, Suspects: book, SessionsPerUser: c.SessionsPerUser, Passkeys: passkeys, Services: services, Origin: originPolicy, ClientIP: addresses,
+		Chat: service, Uploads: uploads, UploadBytes: int64(c.UploadBytes), Archive: b.DB.Archive(), Accounts: accounts, Sessions: sessions, Devices: b.DB.Sessions(), Tickets: tickets, CSRF: csrfGuard, CORS: readers, StepUp: fresh, Suspects: book, SessionsPerUser: c.SessionsPerUser, Passkeys: passkeys, Services: services, Origin: originPolicy, ClientIP: addresses,
 		Limits: limits, Revoker: fan, Sockets: sockets, Presence: fan, Targets: targets, Grants: b.DB.Grants(),
 		Admin: site.Admin{Events: history, Sockets: watched{sockets}, Responses: responses{book, b.DB.Responses(), events}, Users: accounts, Board: board, Pulse: rates.Pulse},
 		Audit: events, Log: log, Now: now, Web: web.FS, Source: portcullis.Source(), Knobs: knobs(c), BaseURL: c.BaseURL,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 )
 
 // More than one account may have of each.
@@ -127,6 +129,36 @@ func businessAttacks() []Attack {
 				}
 				return lost("the cookie is dead and the password is answered with %d", a.Status)
 			},
+		},
+		{
+			Control: "retention",
+			Title:   "a foreign page makes its visitor's browser fetch, or end, everything that the visitor has",
+			Run: withVictim(func(ctx context.Context, t *Target, victim *Client) (Outcome, error) {
+				for _, path := range []string{"/account/export", "/account/delete"} {
+					fields := url.Values{"username": {victim.User.Username}}.Encode()
+					a, err := victim.Raw(ctx, http.MethodPost, path, http.Header{
+						"Content-Type": {"application/x-www-form-urlencoded"}, "Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"},
+					}, strings.NewReader(fields))
+					if err != nil {
+						return Outcome{}, err
+					}
+					if a.Status < 400 || strings.Contains(string(a.Body), `"messages"`) {
+						return won("%s: %d", path, a.Status)
+					}
+					// And no address does it, as a picture or a link could ask for.
+					a, err = victim.Call(ctx, http.MethodGet, path+"?username="+victim.User.Username, nil)
+					if err != nil {
+						return Outcome{}, err
+					}
+					if a.Status != http.StatusMethodNotAllowed {
+						return won("GET %s: %d", path, a.Status)
+					}
+				}
+				if a, err := victim.Call(ctx, http.MethodGet, "/api/rooms", nil); err != nil || a.Status != http.StatusOK {
+					return won("the account is gone: %d, %v", a.Status, err)
+				}
+				return lost("a form of another site is refused, and an address alone does nothing")
+			}),
 		},
 	}
 }

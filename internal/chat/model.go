@@ -98,6 +98,18 @@ type Membership struct {
 	Epoch      int64     // the room's membership epoch when this was read; see Change.Epoch
 }
 
+// Joined is a membership with its room, as the user takes it with them.
+type Joined struct {
+	Room       RoomID
+	Title      string // empty for a direct room, which is with Peer
+	Visibility Visibility
+	Peer       string // user name of the other person of a direct room
+	Role       authz.Role
+	MutedUntil time.Time // zero: not muted
+	ReadSeq    int64
+	At         time.Time // when the user came in
+}
+
 // Member is a membership with the person, for member lists.
 type Member struct {
 	Person     Person

@@ -183,8 +183,12 @@ func (s *Site) charge(c *call) error {
 
 // read takes the whole body into memory, so that nothing after it waits for the client.
 func (c *call) read(raw http.ResponseWriter) error {
+	wait := callTimeout
+	if c.rule.upload {
+		wait = c.rule.patience()
+	}
 	// Not every ResponseWriter has deadlines; the server's own ReadTimeout remains.
-	_ = http.NewResponseController(raw).SetReadDeadline(time.Now().Add(c.rule.patience()))
+	_ = http.NewResponseController(raw).SetReadDeadline(time.Now().Add(wait))
 	body, err := io.ReadAll(http.MaxBytesReader(raw, c.Body, c.rule.maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return errTooLarge

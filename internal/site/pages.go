@@ -61,10 +61,11 @@ type (
 	}
 	chatView     struct{ RoomID, SocketURL string } // chat; RoomID is empty for the page that chooses
 	sessionsView struct {                           // sessions
-		Sessions []sessionView
-		Limit    int // of them
-		Passkeys []passkeyView
-		Offer    bool // passkeys can be used here
+		Sessions    []sessionView
+		Limit       int // of them
+		Passkeys    []passkeyView
+		Offer       bool   // passkeys can be used here
+		DeleteError string // why the account was not deleted; empty: nobody tried
 	}
 	passkeyView struct{ ID, Name, Created, LastUsed string }
 	sessionView struct {
@@ -82,6 +83,7 @@ type (
 // them; text of an address is never shown.
 var flashes = map[string]flash{
 	"signed-out":      {"ok", "You are signed out."},
+	"account-deleted": {"ok", "Your account is deleted. What you wrote is emptied within the hour."},
 	"ended":           {"ok", "The session has ended, and its sockets are closed."},
 	"passkey-removed": {"ok", "The passkey is removed. It opens nothing here any more; you may delete it on the device too."},
 	"socket-closed":   {"ok", "The socket is closed."},
@@ -237,6 +239,11 @@ func (s *Site) signOutForm(w http.ResponseWriter, c *call) error {
 const shown = "2 Jan 2006, 15:04 UTC"
 
 func (s *Site) sessionsPage(w http.ResponseWriter, c *call) error {
+	return s.showSessions(w, c, http.StatusOK, "")
+}
+
+// showSessions is the page with what was wrong about the form at its end.
+func (s *Site) showSessions(w http.ResponseWriter, c *call, status int, wrong string) error {
 	list, err := s.devices(c)
 	if err != nil {
 		return err
@@ -248,7 +255,7 @@ func (s *Site) sessionsPage(w http.ResponseWriter, c *call) error {
 			IP: strings.TrimSuffix(d.IP, "/32"), Device: deviceName(d.UserAgent), UserAgent: d.UserAgent, Sockets: d.Sockets, This: d.Current,
 		})
 	}
-	v := sessionsView{Sessions: views, Limit: s.o.SessionsPerUser, Offer: s.o.Passkeys.Available()}
+	v := sessionsView{Sessions: views, Limit: s.o.SessionsPerUser, Offer: s.o.Passkeys.Available(), DeleteError: wrong}
 	keys, err := s.o.Passkeys.List(c.Context(), c.actor)
 	if err != nil {
 		return err
@@ -260,7 +267,7 @@ func (s *Site) sessionsPage(w http.ResponseWriter, c *call) error {
 		}
 		v.Passkeys = append(v.Passkeys, p)
 	}
-	return s.render(w, c, http.StatusOK, "sessions", "Sessions and devices", v)
+	return s.render(w, c, status, "sessions", "Sessions and devices", v)
 }
 
 func (s *Site) revokeForm(w http.ResponseWriter, c *call) error {

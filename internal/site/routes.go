@@ -25,6 +25,7 @@ const (
 	UserAPI                       // JSON for signed-in users
 	FreshPage                     // a page for users who proved who they are a moment ago (guard/stepup)
 	FreshAPI                      // JSON for them
+	ExportPage                    // everything of theirs, as a file, for users with such a proof
 	ServiceAPI                    // JSON for programs with a key of their own, never for a browser
 	UploadAPI                     // one file from a signed-in user, JSON back
 	FileAPI                       // a file for signed-in users; refusals are JSON
@@ -54,6 +55,7 @@ var rules = map[Policy]rule{
 	VisitorAPI:  {budget: requests, maxBody: maxBody, session: true},
 	UserAPI:     {budget: requests, maxBody: maxBody, session: true, signedIn: true},
 	FreshPage:   {budget: requests, maxBody: maxBody, page: true, session: true, signedIn: true, fresh: true},
+	ExportPage:  {budget: requests, maxBody: maxBody, page: true, session: true, signedIn: true, fresh: true, timeout: exportTimeout},
 	ServiceAPI:  {budget: requests, maxBody: maxBody},
 	FreshAPI:    {budget: requests, maxBody: maxBody, session: true, signedIn: true, fresh: true},
 	UploadAPI:   {budget: requests, maxBody: upload.MaxBytes + formBytes, session: true, signedIn: true, upload: true, timeout: uploadTimeout}, // New lowers maxBody
@@ -95,6 +97,8 @@ func (s *Site) routes() []route {
 		{post, "/sessions/revoke-others", FreshPage, s.revokeOthersForm},
 		{post, "/sessions/{sid}/revoke", FreshPage, s.revokeForm},
 		{post, "/passkeys/{id}/remove", FreshPage, s.removePasskeyForm},
+		{post, "/account/delete", FreshPage, s.deleteAccountForm},
+		{post, "/account/export", ExportPage, s.exportForm},
 		{get, "/step-up", UserPage, s.stepUpPage},
 		{post, "/step-up", UserPage, s.stepUpForm},
 

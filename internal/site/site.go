@@ -130,6 +130,7 @@ type Suspects interface {
 type Options struct {
 	Chat     *chat.Service
 	Uploads  *chat.Uploads
+	Archive  Archive
 	Accounts Accounts
 	Sessions *session.Manager // made with session.Options.Unavailable: site.Unavailable
 	Devices  Devices
@@ -184,6 +185,7 @@ type Site struct {
 	uploading     turns[uuid.UUID]
 	uploadingFrom turns[netip.Prefix]
 	watching      turns[uuid.UUID]
+	exporting     turns[uuid.UUID]
 	drained       chan struct{} // closed by Drain
 }
 
@@ -195,8 +197,8 @@ func New(o Options) (*Site, error) {
 		return nil, errors.New("site: chat, accounts, sessions, devices, tickets and revoker are required")
 	case !o.Targets.Empty() && o.Grants == nil:
 		return nil, errors.New("site: tunnels need grants")
-	case o.Passkeys == nil || o.Services == nil:
-		return nil, errors.New("site: passkeys and services are required")
+	case o.Passkeys == nil || o.Services == nil || o.Archive == nil:
+		return nil, errors.New("site: passkeys, services and the archive are required")
 	case o.CSRF == nil || o.CORS == nil || o.StepUp == (stepup.Policy{}) || o.Suspects == nil || o.Origin == nil || o.ClientIP == nil || o.Limits == nil || o.Audit == nil:
 		return nil, errors.New("site: csrf, cors, step-up, origin, client address, limits and audit are required")
 	case o.Sockets == nil || o.Presence == nil || o.Log == nil || o.Now == nil || o.Web == nil || o.Source == nil:

@@ -54,6 +54,7 @@ type world struct {
 	presence *presence
 	budgets  *budgets
 	files    *fileStore
+	archive  *archive
 	passkeys *passkeys
 	services *services
 	admin    *admin
@@ -64,7 +65,7 @@ func newWorld(t *testing.T, change ...func(*site.Options)) *world {
 	clock := sessiontest.NewClock()
 	w := &world{
 		t: t, clock: clock, sessions: &brittle{Memory: sessiontest.NewMemory(clock.Now)}, accounts: &accounts{},
-		events: &events{}, revoked: &revoked{}, limits: &limits{}, tickets: &tickets{}, sockets: sockets{}, presence: &presence{}, budgets: &budgets{}, files: newFileStore(), passkeys: &passkeys{}, services: &services{}, admin: newAdmin(clock.Now),
+		events: &events{}, revoked: &revoked{}, limits: &limits{}, tickets: &tickets{}, sockets: sockets{}, presence: &presence{}, budgets: &budgets{}, files: newFileStore(), archive: &archive{}, passkeys: &passkeys{}, services: &services{}, admin: newAdmin(clock.Now),
 	}
 	w.passkeys.accounts = w.accounts
 	w.rooms = &rooms{clock: clock, revoked: w.revoked}
@@ -85,7 +86,7 @@ func newWorld(t *testing.T, change ...func(*site.Options)) *world {
 	base, err := url.Parse(own)
 	must(t, err)
 	o := site.Options{
-		Chat: core, Uploads: uploads, UploadBytes: 1 << 20, Accounts: w.accounts, Sessions: manager, Devices: w.sessions, Tickets: w.tickets, CSRF: guard, CORS: readers, StepUp: fresh, Suspects: &w.suspects, Passkeys: w.passkeys, Services: w.services, SessionsPerUser: 10, Origin: origins,
+		Chat: core, Uploads: uploads, UploadBytes: 1 << 20, Archive: w.archive, Accounts: w.accounts, Sessions: manager, Devices: w.sessions, Tickets: w.tickets, CSRF: guard, CORS: readers, StepUp: fresh, Suspects: &w.suspects, Passkeys: w.passkeys, Services: w.services, SessionsPerUser: 10, Origin: origins,
 		ClientIP: clientip.New(nil), Limits: w.limits, Revoker: w.revoked, Sockets: w.sockets, Presence: w.presence, Audit: w.events, Admin: w.admin.parts(),
 		Log: slog.New(slog.DiscardHandler), Now: clock.Now, Web: files(), Source: someSource(t), BaseURL: base, RequestsPerMinute: 600, OpenSignUp: true,
 	}
@@ -131,7 +132,7 @@ func files() fstest.MapFS {
 		"templates/sign-in.html":  form,
 		"templates/sign-up.html":  form,
 		"templates/chat.html":     `{{define "main"}}<main data-room="{{.Data.RoomID}}" data-socket="{{.Data.SocketURL}}" data-csrf="{{.CSRF}}"></main>{{end}}`,
-		"templates/sessions.html": `{{define "main"}}{{range .Data.Passkeys}}<p>{{.Name}} {{.LastUsed}}</p>{{end}}{{range .Data.Sessions}}<p>{{.SID}} {{.Created}} {{.IP}} {{.UserAgent}} sockets={{.Sockets}} this={{.This}}</p>{{end}}{{end}}`,
+		"templates/sessions.html": `{{define "main"}}{{range .Data.Passkeys}}<p>{{.Name}} {{.LastUsed}}</p>{{end}}{{range .Data.Sessions}}<p>{{.SID}} {{.Created}} {{.IP}} {{.UserAgent}} sockets={{.Sockets}} this={{.This}}</p>{{end}}<p>{{.Data.DeleteError}}</p>{{end}}`,
 		"templates/controls.html": `{{define "main"}}{{range .Data.Groups}}{{range .Rows}}{{if .Shown}}<p>{{.Name}} {{.Threat}}</p>{{end}}{{end}}{{end}}{{end}}`,
 		"templates/control.html":  `{{define "main"}}<h1>{{.Data.Title}}</h1>{{end}}`,
 		"templates/source.html":   `{{define "main"}}{{range .Data.Lines}}<p>{{.Text}}</p>{{end}}{{end}}`,

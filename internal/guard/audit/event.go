@@ -55,6 +55,7 @@ const (
 	UserUpdated        Name = "user_updated"
 	UserDisabled       Name = "user_disabled"
 	UserDeleted        Name = "user_deleted"
+	SensitiveRead      Name = "sensitive_read"
 	PermissionsChanged Name = "privilege_permissions_changed"
 	Startup            Name = "sys_startup"
 	Shutdown           Name = "sys_shutdown"

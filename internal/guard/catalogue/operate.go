@@ -79,7 +79,7 @@ func operate() []Control {
 				"Pages that are open keep what they show until they are loaded again.",
 			},
 			Refs:   []string{"ASVS 14.2.4", "ASVS 14.2.7", "GDPR Art. 5(1)(e), 17", "CWE-212"},
-			Events: []string{"user_deleted"},
+			Events: []string{"user_deleted", "sensitive_read", "excess_rate_limit_exceeded"},
 			Knobs:  []string{"PORTCULLIS_KEEP_MESSAGES"},
 		},
 		{

@@ -34,7 +34,8 @@ if (!document.getElementById('chat')) for (const out of document.querySelectorAl
 /** @type {[string, () => Promise<unknown>][]} */
 const parts = [['#chat', () => import('./chat.js')], ['input[type=password]', () => import('./password.js')], ['[data-passkey]', () => import('./passkey.js')]];
 for (const [what, load] of parts) {
-  if (document.querySelector(what)) load().catch(load).catch((err) => {
+  // A field that was wrong stays in sight when a part has come in above it.
+  if (document.querySelector(what)) load().catch(load).then(() => document.querySelector('[aria-invalid=true]')?.scrollIntoView({ block: 'center' })).catch((err) => {
     document.querySelector('main')?.before(h('p', { class: 'note danger', role: 'alert' }, 'A part of this page could not be loaded. Reload it to try again.'));
     throw err;
   });
