@@ -21,9 +21,30 @@ const adminPassword = "a-Password-for-the-harbour-master-9"
 func official(t *testing.T, s *Server, name, role string) {
 	t.Helper()
 	s.Logs.Canary(adminPassword)
-	if got := portcullis(t, s.env, adminPassword+"\n", "user", "add", name, "-role", role); got.code != 0 {
+	got := portcullis(t, s.env, "", "user", "add", name, "-role", role)
+	if got.code != 0 {
 		t.Fatalf("user add: %+v", got)
 	}
+	signOut(t, choosePassword(t, s, name, strings.TrimSpace(got.out), adminPassword))
+}
+
+// choosePassword is the first sign-in of somebody who was given a password.
+func choosePassword(t *testing.T, s *Server, name, given, chosen string) *attack.Client {
+	t.Helper()
+	s.Logs.Canary(given)
+	c, err := s.Target(t).Visit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := call(t, c, http.MethodPost, "/api/sign-in", data{"username": name, "password": given}, http.StatusForbidden, nil); a.Code() != "new_password_required" {
+		t.Errorf("a password that nobody has chosen: %s", a.Body)
+	}
+	var in struct {
+		CSRF string `json:"csrf_token"`
+	}
+	call(t, c, http.MethodPost, "/api/sign-in", data{"username": name, "password": given, "new_password": chosen}, http.StatusOK, &in)
+	c.CSRF = in.CSRF
+	return c
 }
 
 // from is a handshake of another page.

@@ -26,7 +26,7 @@ type (
 	form struct {
 		Username, DisplayName, Next, Error string
 		Demo                               []string
-		Passkeys                           bool
+		Passkeys, Renew                    bool
 	}
 	sessions struct {
 		Sessions    []sessionView
@@ -130,7 +130,7 @@ func render(t *testing.T, name, evil string) string {
 	}
 	switch name {
 	case "sign-in", "sign-up":
-		p.User, p.Data = nil, form{Username: evil, DisplayName: evil, Next: evil, Error: evil, Demo: []string{evil, "bob"}, Passkeys: true}
+		p.User, p.Data = nil, form{Username: evil, DisplayName: evil, Next: evil, Error: evil, Demo: []string{evil, "bob"}, Passkeys: true, Renew: true}
 	case "step-up":
 		p.Data = form{Username: evil, Next: evil, Error: evil, Passkeys: true}
 	case "chat":

@@ -10,7 +10,6 @@ import (
 	"example.com/portcullis/internal/app"
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/config"
-	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/authz"
 )
 
@@ -64,15 +63,16 @@ func userCommand() command {
 		name:    "user",
 		summary: "add, list, disable or change users",
 		usage: `usage: portcullis user list
-       portcullis user add <name> [-display "Full Name"] [-role user|auditor|admin]   password on standard input
-       portcullis user password <name>                                                password on standard input
+       portcullis user add <name> [-display "Full Name"] [-role user|auditor|admin]
+       portcullis user password <name>
        portcullis user role <name> user|auditor|admin
        portcullis user disable <name> | enable <name>
        portcullis user delete <name>                                                  for good: the name, the files and what was written go
 
-Everything but list and add ends the user's sessions, on every node, at once.
+add and password print a random password once, for one sign-in within a day, at which its
+owner chooses another. Everything but list and add ends the user's sessions, on every node, at once.
 
-example: openssl rand -base64 18 | tee /dev/tty | portcullis user add carol -role auditor`,
+example: portcullis user add carol -role auditor`,
 	}
 	c.run = func(ctx context.Context, p process, args []string) error {
 		fs := c.flags(p)
@@ -107,17 +107,12 @@ func user(ctx context.Context, p process, parts app.Parts, verb, name, display, 
 		}
 		return nil
 	case "add":
-		pw, err := readPassword(p)
+		u, in, err := accounts.Invite(ctx, name, display, authz.SiteRole(role))
 		if err != nil {
 			return err
 		}
-		u, err := accounts.Create(ctx, name, pw, display, authz.SiteRole(role))
-		if err != nil {
-			return err
-		}
-		parts.Audit.Record(ctx, audit.Event{Name: audit.AuthzAdmin, Level: audit.Warn, Control: "password", Reason: "user_add", User: u.ID.String(), Detail: string(u.Role)})
-		_, err = fmt.Fprintln(p.Stdout, userLine(u))
-		return err
+		fmt.Fprintln(p.Stderr, userLine(u))
+		return handOver(p, in)
 	case "delete":
 		u, err := accounts.Find(ctx, name)
 		if err != nil {
@@ -129,17 +124,24 @@ func user(ctx context.Context, p process, parts app.Parts, verb, name, display, 
 		_, err = fmt.Fprintf(p.Stdout, "%s is erased; what was written there is emptied within the hour\n", u.ID)
 		return err
 	case "password":
-		pw, err := readPassword(p)
+		in, err := accounts.ResetPassword(ctx, name)
 		if err != nil {
 			return err
 		}
-		return accounts.ResetPassword(ctx, name, pw)
+		return handOver(p, in)
 	case "role":
 		return accounts.SetRole(ctx, name, authz.SiteRole(word))
 	case "disable", "enable":
 		return accounts.SetDisabled(ctx, name, verb == "disable")
 	}
 	return fmt.Errorf("there is no `user %s`; see `portcullis user -h`", verb)
+}
+
+// handOver prints the password alone on standard output.
+func handOver(p process, in account.Initial) error {
+	fmt.Fprintf(p.Stderr, "Good for one sign-in until %s, at which another has to be chosen. The password, which is not shown again:\n", in.Until.Format(time.RFC3339))
+	_, err := fmt.Fprintln(p.Stdout, in.Password.Reveal())
+	return err
 }
 
 func sessionCommand() command {

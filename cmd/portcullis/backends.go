@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -52,22 +51,6 @@ func withApp(ctx context.Context, p process, do func(context.Context, app.Parts,
 		return err
 	}
 	return app.Command(ctx, parts, func(ctx context.Context) error { return do(ctx, parts, backends) })
-}
-
-// readPassword takes the password from standard input, never from the arguments,
-// which every account of the machine can read.
-func readPassword(p process) (string, error) {
-	fmt.Fprintln(p.Stderr, "Password on standard input, one line:")
-	b, err := io.ReadAll(io.LimitReader(p.Stdin, 1024))
-	if err != nil {
-		return "", fmt.Errorf("read password: %w", err)
-	}
-	pw, _, _ := strings.Cut(string(b), "\n")
-	pw = strings.TrimSuffix(pw, "\r")
-	if pw == "" {
-		return "", errors.New("no password on standard input")
-	}
-	return pw, nil
 }
 
 func userLine(u account.User) string {

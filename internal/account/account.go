@@ -39,6 +39,9 @@ type User struct {
 	CredentialGen int64
 	Disabled      bool
 	CreatedAt     time.Time
+	// InitialUntil is when a password that nobody has chosen stops opening anything; zero:
+	// the user has chosen it.
+	InitialUntil time.Time
 }
 
 // Errors of a Store. They never reach a client.
@@ -61,8 +64,8 @@ type Store interface {
 	ByID(ctx context.Context, id chat.UserID) (User, error)
 	// SetPassword replaces the hash and ends every session of the user but keep. It is
 	// ErrChanged, and nothing happens, if verified is given and not the stored generation,
-	// or keep is given and has ended since.
-	SetPassword(ctx context.Context, id chat.UserID, hash string, verified *int64, keep chat.SessionID, reason string) ([]chat.SessionID, error)
+	// or keep is given and has ended since. initial is the new User.InitialUntil.
+	SetPassword(ctx context.Context, id chat.UserID, hash string, verified *int64, keep chat.SessionID, reason string, initial time.Time) ([]chat.SessionID, error)
 	// SetRole changes the site role and ends every session of the user.
 	SetRole(ctx context.Context, id chat.UserID, role authz.SiteRole, reason string) ([]chat.SessionID, error)
 	// SetDisabled disables or enables an account; both end every session.

@@ -86,6 +86,9 @@ type Caller struct {
 var (
 	// ErrInvalidCredentials is the one answer to a wrong password, an unknown name and a disabled account.
 	ErrInvalidCredentials = &chat.Error{Kind: chat.Denied, Public: "The user name or the password is wrong."}
+	// ErrNewPassword says that the password is right and was made for one sign-in, at
+	// which its owner has to choose another: call SignInAnew.
+	ErrNewPassword = &chat.Error{Kind: chat.Denied, Public: "This password was made for one sign-in. Type it again, and choose your own."}
 	// ErrSignUpClosed says that accounts are made by the administrator.
 	ErrSignUpClosed = &chat.Error{Kind: chat.Denied, Public: "Sign-up is closed here. Ask the administrator for an account."}
 )
@@ -110,8 +113,12 @@ func (s *Service) SignUp(ctx context.Context, c Caller, username, pw, displayNam
 	return u, err
 }
 
-// Create makes an account; the command line calls it without a budget.
+// Create makes an account with a password that its owner has chosen.
 func (s *Service) Create(ctx context.Context, username, pw, displayName string, role authz.SiteRole) (User, error) {
+	return s.create(ctx, username, pw, displayName, role, time.Time{})
+}
+
+func (s *Service) create(ctx context.Context, username, pw, displayName string, role authz.SiteRole, initial time.Time) (User, error) {
 	username = Fold(username)
 	if !usernames.MatchString(username) {
 		return User{}, invalid("A user name has 2 to 32 letters a–z, digits, dots, dashes or underscores, and starts and ends with a letter or digit.")
@@ -139,7 +146,7 @@ func (s *Service) Create(ctx context.Context, username, pw, displayName string, 
 	if err != nil {
 		return User{}, fmt.Errorf("make user id: %w", err)
 	}
-	u := User{ID: chat.UserID{UUID: id}, Username: username, DisplayName: displayName, Role: role, PasswordHash: hash, CreatedAt: s.o.Now()}
+	u := User{ID: chat.UserID{UUID: id}, Username: username, DisplayName: displayName, Role: role, PasswordHash: hash, CreatedAt: s.o.Now(), InitialUntil: initial}
 	if err := s.o.Store.Create(ctx, u); err != nil {
 		return User{}, fmt.Errorf("create user: %w", err)
 	}
@@ -152,6 +159,18 @@ func (s *Service) Create(ctx context.Context, username, pw, displayName string, 
 //
 //control:name password
 func (s *Service) SignIn(ctx context.Context, c Caller, username, pw string) (User, error) {
+	u, err := s.prove(ctx, c, username, pw)
+	if err != nil {
+		return User{}, err
+	}
+	if !u.InitialUntil.IsZero() {
+		return User{}, ErrNewPassword
+	}
+	s.record(ctx, c, audit.Event{Name: audit.LoginSuccess, Level: audit.Info, Control: "password", User: u.ID.String()})
+	return u, nil
+}
+
+func (s *Service) prove(ctx context.Context, c Caller, username, pw string) (User, error) {
 	username = Fold(username)
 	u, err := s.o.Store.ByUsername(ctx, username)
 	unknown := errors.Is(err, ErrNoUser) || u.Role == authz.Service // a program has no password
@@ -175,6 +194,8 @@ func (s *Service) SignIn(ctx context.Context, c Caller, username, pw string) (Us
 		return User{}, s.refuse(ctx, c, username, u, "wrong_password")
 	case u.Disabled:
 		return User{}, s.refuse(ctx, c, username, u, "disabled")
+	case !u.InitialUntil.IsZero() && !u.InitialUntil.After(s.o.Now()):
+		return User{}, s.refuse(ctx, c, username, u, "initial_too_old")
 	}
 	if rehash {
 		// A failure here costs nothing but another try at the next sign-in.
@@ -182,7 +203,6 @@ func (s *Service) SignIn(ctx context.Context, c Caller, username, pw string) (Us
 			_ = s.o.Store.Rehash(ctx, u.ID, u.PasswordHash, hash)
 		}
 	}
-	s.record(ctx, c, audit.Event{Name: audit.LoginSuccess, Level: audit.Info, Control: "password", User: u.ID.String()})
 	return u, nil
 }
 
@@ -207,7 +227,7 @@ func (s *Service) ChangePassword(ctx context.Context, c Caller, a chat.Actor, cu
 	if err := s.o.Passwords.Check(next, u.Username); err != nil {
 		return invalid(err.Error())
 	}
-	switch err := s.setPassword(ctx, u.ID, next, &u.CredentialGen, a.Session); {
+	switch err := s.setPassword(ctx, u.ID, next, &u.CredentialGen, a.Session, time.Time{}); {
 	case errors.Is(err, ErrChanged):
 		s.record(ctx, c, audit.Event{Name: audit.PasswordChangeFail, Level: audit.Critical, Control: "password", Reason: "credential_changed", User: u.ID.String()})
 		return ErrInvalidCredentials
@@ -237,23 +257,6 @@ func (s *Service) ProvePassword(ctx context.Context, c Caller, a chat.Actor, pw 
 	return nil
 }
 
-// ResetPassword is the administrator's: it ends every session of the user, and holds
-// whatever the user changes at the same time.
-func (s *Service) ResetPassword(ctx context.Context, username, next string) error {
-	u, err := s.person(ctx, username)
-	if err != nil {
-		return err
-	}
-	if err := s.o.Passwords.Check(next, u.Username); err != nil {
-		return invalid(err.Error())
-	}
-	if err := s.setPassword(ctx, u.ID, next, nil, chat.SessionID{}); err != nil {
-		return err
-	}
-	s.o.Audit.Record(ctx, audit.Event{Name: audit.AuthzAdmin, Level: audit.Warn, Control: "password", Reason: "password_reset", User: u.ID.String()})
-	return nil
-}
-
 // person finds a user who is no program: those have no password and no other role.
 func (s *Service) person(ctx context.Context, username string) (User, error) {
 	u, err := s.Find(ctx, username)
@@ -263,13 +266,13 @@ func (s *Service) person(ctx context.Context, username string) (User, error) {
 	return u, err
 }
 
-func (s *Service) setPassword(ctx context.Context, id chat.UserID, pw string, verified *int64, keep chat.SessionID) error {
+func (s *Service) setPassword(ctx context.Context, id chat.UserID, pw string, verified *int64, keep chat.SessionID, initial time.Time) error {
 	hash, err := s.o.Passwords.Hash(ctx, pw)
 	if err != nil {
 		return busy(err)
 	}
 	const reason = "password_change"
-	ended, err := s.o.Store.SetPassword(ctx, id, hash, verified, keep, reason)
+	ended, err := s.o.Store.SetPassword(ctx, id, hash, verified, keep, reason, initial)
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -17,15 +18,15 @@ type Accounts struct{ db *DB }
 
 var _ account.Store = (*Accounts)(nil)
 
-const userColumns = `u.id, u.username, u.display_name, u.role, u.password_hash, u.credential_gen, u.disabled_at IS NOT NULL, u.created_at`
+const userColumns = `u.id, u.username, u.display_name, u.role, u.password_hash, u.credential_gen, u.disabled_at IS NOT NULL, u.created_at, u.initial_until`
 
 func scanUser(r row) (u account.User, err error) {
-	err = r(&u.ID.UUID, &u.Username, &u.DisplayName, &u.Role, &u.PasswordHash, &u.CredentialGen, &u.Disabled, intoTime{&u.CreatedAt})
+	err = r(&u.ID.UUID, &u.Username, &u.DisplayName, &u.Role, &u.PasswordHash, &u.CredentialGen, &u.Disabled, intoTime{&u.CreatedAt}, intoTime{&u.InitialUntil})
 	return u, err
 }
 
 const (
-	insertUser query = `INSERT INTO users (id, username, display_name, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
+	insertUser query = `INSERT INTO users (id, username, display_name, role, password_hash, created_at, initial_until) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
 
 	userByUsername query = `SELECT ` + userColumns + ` FROM users u WHERE u.username = $1`
 	userByID       query = `SELECT ` + userColumns + ` FROM users u WHERE u.id = $1`
@@ -34,7 +35,7 @@ const (
 	WHERE NOT EXISTS (SELECT 1 FROM honey h WHERE h.kind = 'username' AND h.value = u.username) ORDER BY u.username LIMIT $1`
 
 	// $3 is the generation in which the old password was verified, or null.
-	setPassword query = `UPDATE users SET password_hash = $2, credential_gen = credential_gen + 1 WHERE id = $1 AND ($3::bigint IS NULL OR credential_gen = $3)`
+	setPassword query = `UPDATE users SET password_hash = $2, initial_until = $4, credential_gen = credential_gen + 1 WHERE id = $1 AND ($3::bigint IS NULL OR credential_gen = $3)`
 	setRole     query = `UPDATE users SET role = $2, credential_gen = credential_gen + 1 WHERE id = $1`
 	disable     query = `UPDATE users SET disabled_at = coalesce(disabled_at, $2), credential_gen = credential_gen + 1 WHERE id = $1`
 	enable      query = `UPDATE users SET disabled_at = NULL, credential_gen = credential_gen + 1 WHERE id = $1`
@@ -49,7 +50,7 @@ const (
 // that is.
 func (a *Accounts) Create(ctx context.Context, u account.User) error {
 	err := a.db.do(ctx, func(ctx context.Context, c conn) error {
-		n, err := exec(ctx, c, insertUser, u.ID.UUID, u.Username, u.DisplayName, string(u.Role), u.PasswordHash, u.CreatedAt)
+		n, err := exec(ctx, c, insertUser, u.ID.UUID, u.Username, u.DisplayName, string(u.Role), u.PasswordHash, u.CreatedAt, nullTime(u.InitialUntil))
 		if err == nil && n == 0 {
 			return &chat.Error{Kind: chat.Conflict, Public: "That user name is taken, or looks too much like one that is."}
 		}
@@ -89,8 +90,8 @@ func (a *Accounts) find(ctx context.Context, q query, arg any) (u account.User, 
 // SetPassword replaces the hash and ends every session of the user but keep, in one
 // transaction with the outbox; account.ErrChanged if verified is not the generation, or
 // keep has ended.
-func (a *Accounts) SetPassword(ctx context.Context, id chat.UserID, hash string, verified *int64, keep chat.SessionID, reason string) ([]chat.SessionID, error) {
-	set := statement{setPassword, []any{id.UUID, hash, verified}}
+func (a *Accounts) SetPassword(ctx context.Context, id chat.UserID, hash string, verified *int64, keep chat.SessionID, reason string, initial time.Time) ([]chat.SessionID, error) {
+	set := statement{setPassword, []any{id.UUID, hash, verified, nullTime(initial)}}
 	if verified != nil {
 		return a.change(ctx, id, set, account.ErrChanged, keep, reason)
 	}

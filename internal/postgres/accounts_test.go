@@ -109,7 +109,7 @@ func TestSet_endsTheUsersSessionsAndNobodyElses(t *testing.T) {
 		check  func(account.User) bool
 	}{
 		{"password", func(w *world, ann chat.Person, keep chat.SessionID) ([]chat.SessionID, error) {
-			return w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$new", nil, keep, "password_change")
+			return w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$new", nil, keep, "password_change", time.Time{})
 		}, true, func(u account.User) bool { return u.PasswordHash == "$argon2id$new" }},
 		{"role", func(w *world, ann chat.Person, _ chat.SessionID) ([]chat.SessionID, error) {
 			return w.Accounts().SetRole(w.ctx, ann.ID, authz.Admin, "role_change")
@@ -244,5 +244,38 @@ func TestList_isByName(t *testing.T) {
 	list, err := w.Accounts().List(w.ctx, 2)
 	if err != nil || len(list) != 2 || list[0].Username != "ann" || list[1].Username != "bob" {
 		t.Errorf("%+v, error %v", list, err)
+	}
+}
+
+// A password that an administrator hands over says so in the store, until its owner
+// chooses another.
+//
+//control:proves password
+func TestSetPassword_keepsUntilWhenAPasswordIsInitial(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	ann := w.user("ann")
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	wants := func(want time.Time) {
+		t.Helper()
+		if u, err := w.Accounts().ByUsername(w.ctx, "ann"); err != nil || !u.InitialUntil.Equal(want) {
+			t.Errorf("initial until %v, %v; want %v", u.InitialUntil, err, want)
+		}
+	}
+	wants(time.Time{})
+	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$given", nil, chat.SessionID{}, "password_change", until); err != nil {
+		t.Fatal(err)
+	}
+	wants(until)
+	gen := int64(1)
+	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$own", &gen, chat.SessionID{}, "password_change", time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	wants(time.Time{})
+	if err := w.Accounts().Create(w.ctx, account.User{ID: chat.UserID{UUID: uuid.New()}, Username: "carol", DisplayName: "Carol", Role: authz.User, PasswordHash: "$argon2id$given", CreatedAt: time.Now(), InitialUntil: until}); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := w.Accounts().ByUsername(w.ctx, "carol"); err != nil || !u.InitialUntil.Equal(until) {
+		t.Errorf("of a new account: %v, %v", u.InitialUntil, err)
 	}
 }

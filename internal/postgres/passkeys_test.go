@@ -166,10 +166,10 @@ func TestSetPassword_theAdministratorsResetRemovesPasskeys(t *testing.T) {
 		return len(list)
 	}
 	gen := int64(0)
-	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$own", &gen, chat.SessionID{}, "password_change"); err != nil || count(ann) != 1 {
+	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$own", &gen, chat.SessionID{}, "password_change", time.Time{}); err != nil || count(ann) != 1 {
 		t.Errorf("her own change: %d passkeys, %v", count(ann), err)
 	}
-	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$admin", nil, chat.SessionID{}, "password_change"); err != nil || count(ann) != 0 || count(bob) != 1 {
+	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$admin", nil, chat.SessionID{}, "password_change", time.Time{}); err != nil || count(ann) != 0 || count(bob) != 1 {
 		t.Errorf("the reset: %d and %d passkeys, %v", count(ann), count(bob), err)
 	}
 }
@@ -199,7 +199,7 @@ func TestAddPasskey_doesNotOutliveWhatEndsItsSession(t *testing.T) {
 			return err
 		},
 		"reset": func(p chat.Person) error {
-			_, err := w.Accounts().SetPassword(w.ctx, p.ID, "$argon2id$admin", nil, chat.SessionID{}, "password_change")
+			_, err := w.Accounts().SetPassword(w.ctx, p.ID, "$argon2id$admin", nil, chat.SessionID{}, "password_change", time.Time{})
 			return err
 		},
 		"erasure": func(p chat.Person) error {
@@ -228,7 +228,7 @@ func TestAddPasskey_doesNotOutliveWhatEndsItsSession(t *testing.T) {
 		_, err := exec(ctx, c, addPasskey, uuid.New(), ann.ID.UUID, "k", []byte("late"), []byte("k"), 0, 0, make([]byte, 16), time.Now(), passkey.MaxPerUser)
 		return err
 	}, func() {
-		if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$admin", nil, chat.SessionID{}, "password_change"); err != nil {
+		if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$admin", nil, chat.SessionID{}, "password_change", time.Time{}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -249,11 +249,11 @@ func TestSetPassword_refusesWhoWasSignedOutWhileProving(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	gen := int64(0)
-	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$thief", &gen, chat.SessionID{UUID: thief.record.SID}, "password_change"); !isChanged(err) {
+	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$thief", &gen, chat.SessionID{UUID: thief.record.SID}, "password_change", time.Time{}); !isChanged(err) {
 		t.Errorf("error %v, want ErrChanged", err)
 	}
 	bob := w.login(w.user("bob"))
-	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$thief", &gen, chat.SessionID{UUID: bob.record.SID}, "password_change"); !isChanged(err) {
+	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$thief", &gen, chat.SessionID{UUID: bob.record.SID}, "password_change", time.Time{}); !isChanged(err) {
 		t.Errorf("with somebody else's session: %v, want ErrChanged", err)
 	}
 	if u, err := w.Accounts().ByID(w.ctx, ann.ID); err != nil || u.PasswordHash != "$test$ann" || u.CredentialGen != 0 || !w.live(owner) {

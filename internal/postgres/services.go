@@ -63,7 +63,7 @@ RETURNING ` + sessionColumns
 // CreateService stores a new service with its key; kind Conflict when the name is taken.
 func (s *Services) CreateService(ctx context.Context, u account.User, k account.ServiceKey) error {
 	err := s.db.tx(ctx, func(ctx context.Context, c conn) error {
-		n, err := exec(ctx, c, insertUser, u.ID.UUID, u.Username, u.DisplayName, string(u.Role), u.PasswordHash, u.CreatedAt)
+		n, err := exec(ctx, c, insertUser, u.ID.UUID, u.Username, u.DisplayName, string(u.Role), u.PasswordHash, u.CreatedAt, nil)
 		if err != nil {
 			return err
 		}

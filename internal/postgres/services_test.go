@@ -184,7 +184,7 @@ func TestUsers_aServiceHasNoPasswordAndAPersonHasOne(t *testing.T) {
 	if _, err := w.Accounts().SetRole(w.ctx, w.user("ann").ID, authz.Service, "role_change"); err == nil {
 		t.Error("a person became a service")
 	}
-	if _, err := w.Accounts().SetPassword(w.ctx, bot.ID, "$argon2id$x", nil, chat.SessionID{}, "password_change"); err == nil {
+	if _, err := w.Accounts().SetPassword(w.ctx, bot.ID, "$argon2id$x", nil, chat.SessionID{}, "password_change", time.Time{}); err == nil {
 		t.Error("a service got a password")
 	}
 }

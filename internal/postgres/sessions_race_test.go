@@ -65,9 +65,9 @@ type change struct {
 func changes(now time.Time) []change {
 	return []change{
 		{"password", func(w *world, ann chat.Person) ([]chat.SessionID, error) {
-			return w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$new", nil, chat.SessionID{}, "password_change")
+			return w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$new", nil, chat.SessionID{}, "password_change", time.Time{})
 		}, func(ann chat.Person) statement {
-			return statement{setPassword, []any{ann.ID.UUID, "$argon2id$new", nil}}
+			return statement{setPassword, []any{ann.ID.UUID, "$argon2id$new", nil, nil}}
 		}},
 		{"role", func(w *world, ann chat.Person) ([]chat.SessionID, error) {
 			return w.Accounts().SetRole(w.ctx, ann.ID, authz.Admin, "role_change")
@@ -171,10 +171,10 @@ func TestSetPassword_ofTwoThatVerifiedTheSamePasswordOneWins(t *testing.T) {
 	thief := w.login(ann)
 	var verified int64
 	w.meet(func(ctx context.Context, c conn) error { // the owner's
-		_, err := exec(ctx, c, setPassword, ann.ID.UUID, "$argon2id$owner", verified)
+		_, err := exec(ctx, c, setPassword, ann.ID.UUID, "$argon2id$owner", verified, nil)
 		return err
 	}, func() {
-		_, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$thief", &verified, chat.SessionID{UUID: thief.record.SID}, "password_change")
+		_, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$thief", &verified, chat.SessionID{UUID: thief.record.SID}, "password_change", time.Time{})
 		if !errors.Is(err, account.ErrChanged) {
 			t.Errorf("error %v; want ErrChanged", err)
 		}
@@ -183,7 +183,7 @@ func TestSetPassword_ofTwoThatVerifiedTheSamePasswordOneWins(t *testing.T) {
 	if err != nil || u.PasswordHash != "$argon2id$owner" || u.CredentialGen != 1 {
 		t.Errorf("user %+v, error %v", u, err)
 	}
-	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$again", &u.CredentialGen, chat.SessionID{}, "password_change"); err != nil {
+	if _, err := w.Accounts().SetPassword(w.ctx, ann.ID, "$argon2id$again", &u.CredentialGen, chat.SessionID{}, "password_change", time.Time{}); err != nil {
 		t.Errorf("with the generation of now: %v", err)
 	}
 	if w.live(thief) {

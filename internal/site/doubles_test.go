@@ -189,6 +189,24 @@ func (a *accounts) SignIn(_ context.Context, c account.Caller, username, pw stri
 	if !found || pw != password {
 		return account.User{}, account.ErrInvalidCredentials
 	}
+	if !u.InitialUntil.IsZero() {
+		return account.User{}, account.ErrNewPassword
+	}
+	return u, nil
+}
+
+func (a *accounts) SignInAnew(_ context.Context, c account.Caller, username, pw, next string) (account.User, error) {
+	a.callers = append(a.callers, c)
+	u, found := a.users[username]
+	switch {
+	case !found || pw != password:
+		return account.User{}, account.ErrInvalidCredentials
+	case len(next) < 10:
+		return account.User{}, &chat.Error{Kind: chat.Invalid, Public: "Too short."}
+	}
+	u.InitialUntil = time.Time{}
+	a.users[username] = u
+	a.writes++
 	return u, nil
 }
 

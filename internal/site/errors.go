@@ -103,6 +103,8 @@ func refusalOf(err error) *refusal {
 	switch {
 	case errors.Is(err, account.ErrInvalidCredentials): // the account service recorded it
 		return &refusal{status: http.StatusUnauthorized, code: "invalid_credentials", public: account.ErrInvalidCredentials.Public}
+	case errors.Is(err, account.ErrNewPassword):
+		return &refusal{status: http.StatusForbidden, code: "new_password_required", public: account.ErrNewPassword.Public}
 	case errors.Is(err, account.ErrPasskeyRefused), errors.Is(err, account.ErrKeyRefused):
 		e, _ := errors.AsType[*chat.Error](err)
 		return &refusal{status: http.StatusUnauthorized, code: "invalid_credentials", public: e.Public}

@@ -2,6 +2,7 @@ package site
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"example.com/portcullis/internal/account"
 	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/csrf"
 	"example.com/portcullis/internal/guard/headers"
@@ -58,6 +60,7 @@ type (
 		Username, DisplayName, Next, Error string
 		Demo                               []string
 		Passkeys                           bool // offer them; on step-up.html: this user has one
+		Renew                              bool // sign-in: the password was made for one sign-in, and a new one is to be chosen
 	}
 	chatView     struct{ RoomID, SocketURL string } // chat; RoomID is empty for the page that chooses
 	sessionsView struct {                           // sessions
@@ -193,7 +196,9 @@ func (s *Site) reflects(c *call, word string) {
 
 func (s *Site) signInForm(w http.ResponseWriter, c *call) error {
 	f := form{Username: c.PostFormValue("username"), Next: localPath(c.PostFormValue("next")), Demo: s.o.Demo, Passkeys: s.o.Passkeys.Available()}
-	if err := s.signIn(c, f.Username, c.PostFormValue("password")); err != nil {
+	next := c.PostFormValue("new_password")
+	if err := s.signIn(c, f.Username, c.PostFormValue("password"), next); err != nil {
+		f.Renew = next != "" || errors.Is(err, account.ErrNewPassword)
 		return s.again(w, c, "sign-in", "Sign in", f, err)
 	}
 	return seeOther(w, c, f.Next)

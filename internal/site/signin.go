@@ -65,13 +65,14 @@ func (s *Site) getSession(w http.ResponseWriter, c *call) error {
 
 func (s *Site) postSignIn(w http.ResponseWriter, c *call) error {
 	var sent struct {
-		Username string `json:"username"`
-		Password string `json:"password"`
+		Username    string `json:"username"`
+		Password    string `json:"password"`
+		NewPassword string `json:"new_password"` // with a password that was made for one sign-in
 	}
 	if err := c.decode(&sent); err != nil {
 		return err
 	}
-	if err := s.signIn(c, sent.Username, sent.Password); err != nil {
+	if err := s.signIn(c, sent.Username, sent.Password, sent.NewPassword); err != nil {
 		return err
 	}
 	return s.getSession(w, c)
@@ -121,8 +122,15 @@ func (s *Site) postPassword(w http.ResponseWriter, c *call) error {
 	return nil
 }
 
-func (s *Site) signIn(c *call, username, password string) error {
-	u, err := s.o.Accounts.SignIn(c.Context(), c.caller(), username, password)
+// signIn takes next with a password that was made for one sign-in; empty: none.
+func (s *Site) signIn(c *call, username, password, next string) error {
+	var u account.User
+	var err error
+	if next == "" {
+		u, err = s.o.Accounts.SignIn(c.Context(), c.caller(), username, password)
+	} else {
+		u, err = s.o.Accounts.SignInAnew(c.Context(), c.caller(), username, password, next)
+	}
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,8 @@ import (
 type Accounts interface {
 	SignUp(ctx context.Context, c account.Caller, username, password, displayName string) (account.User, error)
 	SignIn(ctx context.Context, c account.Caller, username, password string) (account.User, error)
+	// SignInAnew is the sign-in with a password that was made for one, and its successor.
+	SignInAnew(ctx context.Context, c account.Caller, username, password, next string) (account.User, error)
 	ChangePassword(ctx context.Context, c account.Caller, a chat.Actor, current, next string) error
 	// ProvePassword is for somebody who is signed in and asked once more.
 	ProvePassword(ctx context.Context, c account.Caller, a chat.Actor, password string) error
