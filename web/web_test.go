@@ -19,6 +19,7 @@ type (
 		User                                *user
 		OpenSignUp                          bool
 		Flash                               flash
+		OldBrowser                          bool
 		Notice                              string
 		RequestID                           string
 		Data                                any

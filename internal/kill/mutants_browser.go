@@ -4,6 +4,15 @@ func browser() []mutant {
 	return []mutant{
 		{
 			Control: "headers",
+			Removes: "a browser that is too old is not told",
+			File:    "internal/site/pages.go",
+			Old:     `return r.Header.Get("Sec-Fetch-Mode") == ""`,
+			New:     `return r.Header.Get("Sec-Fetch-Mode") == "none at all"`,
+			Package: "./internal/site",
+			Kills:   []string{"TestPages_tellABrowserThatItIsTooOld"},
+		},
+		{
+			Control: "headers",
 			Removes: "the policy is only reported, not enforced",
 			File:    "internal/guard/headers/headers.go",
 			Old:     `h.Set("Content-Security-Policy", `,

@@ -45,6 +45,7 @@ type page struct {
 	User               *userView // nil: nobody is signed in
 	OpenSignUp         bool
 	Flash              flash
+	OldBrowser         bool   // the browser does not say where its requests come from
 	Notice             string // what the session has to be told, once; empty: nothing
 	RequestID          string
 	Data               any // one of the types below
@@ -103,7 +104,7 @@ var flashes = map[string]flash{
 func (s *Site) render(w http.ResponseWriter, c *call, status int, name, title string, data any) error {
 	p := page{
 		Title: title, Nonce: headers.Nonce(c.Context()), AssetBase: s.assets.base(), Path: c.URL.Path,
-		OpenSignUp: s.o.OpenSignUp, Flash: flashes[c.URL.Query().Get("done")], RequestID: c.id, Data: data,
+		OpenSignUp: s.o.OpenSignUp, OldBrowser: old(c.Request), Flash: flashes[c.URL.Query().Get("done")], RequestID: c.id, Data: data,
 	}
 	if c.signedIn() {
 		p.User = &userView{c.actor.User.String(), c.actor.Username, c.actor.DisplayName, string(c.actor.Role)}
@@ -125,6 +126,14 @@ func (s *Site) render(w http.ResponseWriter, c *call, status int, name, title st
 	_, _ = body.WriteTo(w) // a failure is the client's, who is gone
 	return nil
 }
+
+// old reports whether a page is asked for by a browser without Fetch Metadata, which all
+// have since 2023: it is too old for cookies, policies and sockets to be held to what this
+// server counts on. It is told so, and not shut out: what decides are the checks
+// themselves. What else a page needs, it looks for itself (web/static/js/theme.js).
+//
+//control:name headers
+func old(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Mode") == "" }
 
 // onlyRead are the pages without a form for somebody who is not signed in.
 var onlyRead = map[string]bool{"error": true, "controls": true, "control": true, "source": true}

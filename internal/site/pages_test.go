@@ -229,3 +229,31 @@ func TestPages_guessesThatComeBackBesideATokenAreAnEvent(t *testing.T) {
 		}
 	}
 }
+
+// Somebody comes with a browser from before Fetch Metadata: they are told, on every page,
+// also where they are refused something.
+//
+//control:proves headers
+func TestPages_tellABrowserThatItIsTooOld(t *testing.T) {
+	w := newWorld(t)
+	ada := w.signedIn("ada")
+	for _, path := range []string{"/", "/sign-up", "/no/such/page"} {
+		for mode, want := range map[string]bool{"": true, "navigate": false} {
+			res := ada.send("GET", path, "", func(r *http.Request) {
+				if mode != "" {
+					r.Header.Set("Sec-Fetch-Mode", mode)
+				}
+			})
+			if path == "/sign-up" && res.Code == http.StatusSeeOther {
+				res = w.browser().send("GET", path, "", func(r *http.Request) {
+					if mode != "" {
+						r.Header.Set("Sec-Fetch-Mode", mode)
+					}
+				})
+			}
+			if got := strings.Contains(res.Body.String(), "<em>old</em>"); got != want {
+				t.Errorf("%s with %q: told %v, want %v", path, mode, got, want)
+			}
+		}
+	}
+}

@@ -128,7 +128,7 @@ func files() fstest.MapFS {
 	const form = `{{define "main"}}<form method="post"><input name="csrf_token" value="{{.CSRF}}"><input name="username" value="{{.Data.Username}}"><input name="next" value="{{.Data.Next}}"><p>{{.Data.Error}}</p>{{if .Data.Renew}}<input name="new_password">{{end}}</form>{{end}}`
 	m := fstest.MapFS{}
 	for name, text := range map[string]string{
-		"templates/layout.html":   `{{define "layout"}}<title>{{.Title}}</title><script nonce="{{.Nonce}}" src="{{.AssetBase}}/js/main.js"></script><b>{{with .User}}{{.Username}}{{end}}</b><i>{{.Flash.Text}}</i><u>{{.Notice}}</u>{{block "main" .}}{{end}}{{end}}`,
+		"templates/layout.html":   `{{define "layout"}}<title>{{.Title}}</title><script nonce="{{.Nonce}}" src="{{.AssetBase}}/js/main.js"></script><b>{{with .User}}{{.Username}}{{end}}</b><i>{{.Flash.Text}}</i><u>{{.Notice}}</u>{{if .OldBrowser}}<em>old</em>{{end}}{{block "main" .}}{{end}}{{end}}`,
 		"templates/sign-in.html":  form,
 		"templates/sign-up.html":  form,
 		"templates/chat.html":     `{{define "main"}}<main data-room="{{.Data.RoomID}}" data-socket="{{.Data.SocketURL}}" data-csrf="{{.CSRF}}"></main>{{end}}`,
