@@ -4,6 +4,15 @@ func message() []mutant {
 	return []mutant{
 		{
 			Control: "authz",
+			Removes: "a ban that is lifted takes a mute and being a reader along",
+			File:    "internal/postgres/moderate.go",
+			Old:     `if out.Before.Role != "" {`,
+			New:     `if out.Before.Role != "" || !out.After.Banned {`,
+			Package: "./internal/postgres",
+			Kills:   []string{"TestUnban_isNoWayOutOfAMuteOrOfBeingAReader"},
+		},
+		{
+			Control: "authz",
 			Removes: "an author who became a reader still deletes",
 			File:    "internal/postgres/messages.go",
 			Old:     "(m.author_id = $3 AND me.role = ANY($4) OR me.role = ANY($5))",

@@ -1,9 +1,12 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"example.com/portcullis/internal/account"
 	"example.com/portcullis/internal/chat"
@@ -92,8 +95,67 @@ func TestErase_leavesNothingOfThePerson(t *testing.T) {
 	if _, err := w.Accounts().Erase(w.ctx, ann.ID, "erased"); !errors.Is(err, account.ErrNoUser) {
 		t.Errorf("erased twice: %v", err)
 	}
-	// A join that was on its way when the account ended.
-	if _, _, joined, err := w.Rooms().Enter(w.ctx, ann.ID, w.room(bob, chat.Open)); chat.KindOf(err) != chat.Denied || joined {
-		t.Errorf("a deleted account walks into an open room: %v", err)
+	// Commands that were on their way when the account ended.
+	closed := w.room(bob, chat.Closed)
+	for what, late := range map[string]func() error{
+		"walks into an open room": func() error { _, _, _, err := w.Rooms().Enter(w.ctx, ann.ID, w.room(bob, chat.Open)); return err },
+		"makes a room":            func() error { _, err := w.Rooms().CreateRoom(w.ctx, ann.ID, "mine", chat.Open); return err },
+		"begins a direct talk":    func() error { _, _, err := w.Rooms().DirectRoom(w.ctx, ann.ID, bob.Username); return err },
+		"is invited": func() error {
+			_, _, err := w.Rooms().AddMember(w.ctx, authz.Roles(authz.Invite), bob.ID, closed, u.Username)
+			return err
+		},
+		"is talked to": func() error { _, _, err := w.Rooms().DirectRoom(w.ctx, bob.ID, u.Username); return err },
+	} {
+		if err := late(); chat.KindOf(err) != chat.Denied {
+			t.Errorf("a deleted account %s: %v", what, err)
+		}
+	}
+}
+
+// The account ends between what a command has read and what it stores.
+//
+//control:proves retention
+func TestErase_isObeyedByCommandsThatMeetIt(t *testing.T) {
+	t.Parallel()
+	for what, late := range map[string]func(w *world, ann, bob chat.Person, open, closed chat.RoomID) error{
+		"a join": func(w *world, ann, _ chat.Person, open, _ chat.RoomID) error {
+			_, _, _, err := w.Rooms().Enter(w.ctx, ann.ID, open)
+			return err
+		},
+		"an invitation": func(w *world, ann, bob chat.Person, _, closed chat.RoomID) error {
+			_, _, err := w.Rooms().AddMember(w.ctx, authz.Roles(authz.Invite), bob.ID, closed, ann.Username)
+			return err
+		},
+		"a new room": func(w *world, ann, _ chat.Person, _, _ chat.RoomID) error {
+			_, err := w.Rooms().CreateRoom(w.ctx, ann.ID, "mine", chat.Open)
+			return err
+		},
+		"a direct talk": func(w *world, ann, bob chat.Person, _, _ chat.RoomID) error {
+			_, _, err := w.Rooms().DirectRoom(w.ctx, ann.ID, bob.Username)
+			return err
+		},
+		"a direct talk to it": func(w *world, ann, bob chat.Person, _, _ chat.RoomID) error {
+			_, _, err := w.Rooms().DirectRoom(w.ctx, bob.ID, ann.Username)
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, Options{})
+			ann, bob := w.user("ann"), w.user("bob")
+			open, closed := w.room(bob, chat.Open), w.room(bob, chat.Closed)
+			w.meet(func(ctx context.Context, c conn) error {
+				for _, s := range []statement{{eraseUser, []any{ann.ID.UUID, uuid.NewString(), w.now()}}, {leaveRooms, []any{ann.ID.UUID}}} {
+					if _, err := exec(ctx, c, s.query, s.args...); err != nil {
+						return err
+					}
+				}
+				return nil
+			}, func() { denied(t, what, late(w, ann, bob, open, closed)) })
+			if n := ask[int](w, "SELECT count(*) FROM members WHERE user_id = $1", ann.ID.UUID); n != 0 {
+				t.Errorf("the deleted account is in %d rooms", n)
+			}
+		})
 	}
 }

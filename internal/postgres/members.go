@@ -27,12 +27,15 @@ const (
 	// enterRoom runs under the room's lock: otherwise a user could slip in between the
 	// look at the bans and a ban that is being made. Who comes new has read everything,
 	// as nothing before was addressed to them. A program (authz.CanLead) has to be invited.
-	// A command that was on its way when its account was erased makes no member of it.
+	// A command that was on its way when its account was erased makes no member of it: the
+	// lock on the user waits for an end that is being made, and looks again behind it.
 	enterRoom query = `
-WITH wanted AS (
+WITH person AS (
+	SELECT u.id FROM users u WHERE u.id = $2 AND u.role <> 'service' AND u.disabled_at IS NULL FOR KEY SHARE
+), wanted AS (
 	SELECT r.id, coalesce(s.role, 'member') AS role, s.muted_until, r.head_seq, r.epoch
-	FROM rooms r LEFT JOIN sanctions s ON s.room_id = r.id AND s.user_id = $2
-	WHERE r.id = $1 AND r.visibility = 'open' AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = $2 AND (u.role = 'service' OR u.disabled_at IS NOT NULL)) AND NOT EXISTS (SELECT 1 FROM bans b WHERE b.room_id = r.id AND b.user_id = $2)
+	FROM rooms r CROSS JOIN person LEFT JOIN sanctions s ON s.room_id = r.id AND s.user_id = $2
+	WHERE r.id = $1 AND r.visibility = 'open' AND NOT EXISTS (SELECT 1 FROM bans b WHERE b.room_id = r.id AND b.user_id = $2)
 ), came AS (
 	INSERT INTO members (room_id, user_id, role, muted_until, read_seq, joined_at)
 	SELECT w.id, $2, w.role, w.muted_until, w.head_seq, $3
@@ -167,13 +170,15 @@ type invite struct {
 	added  bool
 }
 
-// addMember runs under the room's lock, like enterRoom.
+// addMember runs under the room's lock, like enterRoom, and like it locks whom it adds.
 const addMember query = `
-WITH wanted AS (
+WITH person AS (
+	SELECT u.id, u.username, u.display_name FROM users u WHERE u.username = $4 AND u.disabled_at IS NULL FOR KEY SHARE
+), wanted AS (
 	SELECT r.id AS room_id, r.head_seq, u.id AS user_id, u.username, u.display_name
 	FROM rooms r
 	JOIN members me ON me.room_id = r.id AND me.user_id = $2 AND me.role = ANY($3)
-	JOIN users u ON u.username = $4 AND u.disabled_at IS NULL
+	CROSS JOIN person u
 	WHERE r.id = $1 AND r.visibility <> 'direct'
 		AND NOT EXISTS (SELECT 1 FROM bans b WHERE b.room_id = r.id AND b.user_id = u.id)
 ), came AS (

@@ -19,7 +19,8 @@ const (
 	dropMember query = `DELETE FROM members WHERE room_id = $1 AND user_id = $2`
 
 	// Leaving must not be a way out of a mute or of being a reader: both are kept for
-	// the day that the user comes back (enterRoom, addMember).
+	// the day that the user comes back (enterRoom, addMember). Nor must a ban that is
+	// lifted: of somebody who is no member, what was kept stays.
 	dropSanction query = `DELETE FROM sanctions WHERE room_id = $1 AND user_id = $2`
 	keepSanction query = `INSERT INTO sanctions (room_id, user_id, role, muted_until)
 		SELECT m.room_id, m.user_id, CASE m.role WHEN 'reader' THEN 'reader' ELSE 'member' END, m.muted_until
@@ -97,8 +98,11 @@ func (r *Rooms) store(ctx context.Context, c conn, by chat.UserID, room chat.Roo
 	target, now := out.Person.ID.UUID, r.now()
 	steps := []statement{{setStanding, []any{room.UUID, target, string(out.After.Role), nullTime(out.After.MutedUntil), now}}}
 	if out.After.Role == "" {
-		who := []any{room.UUID, target}
-		steps = []statement{{dropSanction, who}, {keepSanction, append(who, now)}, {dropMember, who}}
+		steps = nil
+		if out.Before.Role != "" {
+			who := []any{room.UUID, target}
+			steps = []statement{{dropSanction, who}, {keepSanction, append(who, now)}, {dropMember, who}}
+		}
 	}
 	switch {
 	case out.After.Banned && out.After.Role != "":

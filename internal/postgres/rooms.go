@@ -111,6 +111,10 @@ const (
 	// lockUser makes what one user makes wait for each other, so that they are counted.
 	lockUser query = `SELECT true FROM users WHERE id = $1 FOR NO KEY UPDATE`
 
+	// lockActive does the same for those whose account has not ended. It waits for an end
+	// that is being made and obeys it: a command on its way makes nothing for nobody.
+	lockActive query = `SELECT true FROM users WHERE id = $1 AND disabled_at IS NULL FOR NO KEY UPDATE`
+
 	insertRoom query = `
 WITH made AS (
 	INSERT INTO rooms (id, title, visibility, created_by, created_at, active_at)
@@ -131,10 +135,12 @@ func (r *Rooms) CreateRoom(ctx context.Context, owner chat.UserID, title string,
 		return chat.Room{}, fmt.Errorf("create room: %w", err)
 	}
 	now := r.now()
-	err = r.db.do(ctx, func(ctx context.Context, c conn) error {
-		made, err := after(ctx, c, statement{lockUser, []any{owner.UUID}}, value[uuid.UUID],
-			insertRoom, owner.UUID, id, title, string(v), now, r.quotas.Rooms)
-		if err == nil && len(made) == 0 {
+	err = r.db.tx(ctx, func(ctx context.Context, c conn) error {
+		if _, err := must(one(ctx, c, value[bool], lockActive, owner.UUID)); err != nil {
+			return err
+		}
+		_, made, err := one(ctx, c, value[uuid.UUID], insertRoom, owner.UUID, id, title, string(v), now, r.quotas.Rooms)
+		if err == nil && !made {
 			return overQuota("You have made as many rooms as one account may.")
 		}
 		return err
@@ -146,7 +152,8 @@ func (r *Rooms) CreateRoom(ctx context.Context, owner chat.UserID, title string,
 }
 
 const (
-	findPeer query = `SELECT id FROM users WHERE username = $2 AND id <> $1 AND disabled_at IS NULL`
+	// findPeer locks like lockActive, but as little as a row that refers to the peer does.
+	findPeer query = `SELECT id FROM users WHERE username = $2 AND id <> $1 AND disabled_at IS NULL FOR KEY SHARE`
 
 	insertDirect query = `
 WITH made AS (
@@ -174,7 +181,7 @@ func (r *Rooms) DirectRoom(ctx context.Context, user chat.UserID, username strin
 		if err != nil {
 			return err
 		}
-		if _, err := exec(ctx, c, lockUser, user.UUID); err != nil {
+		if _, err := must(one(ctx, c, value[bool], lockActive, user.UUID)); err != nil {
 			return err
 		}
 		key := directKey(user.UUID, peer)

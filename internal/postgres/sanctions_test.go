@@ -63,3 +63,35 @@ func TestLeaving_aSanctionThatWasLiftedDoesNotComeBack(t *testing.T) {
 		t.Errorf("came back as %q: %v", m.Role, err)
 	}
 }
+
+// A moderator may not give roles, but may ban and unban.
+//
+//control:proves authz
+func TestUnban_isNoWayOutOfAMuteOrOfBeingAReader(t *testing.T) {
+	t.Parallel()
+	later := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	w := newWorld(t, Options{})
+	ann, bob := w.user("ann"), w.user("bob")
+	banned, unbanned := chat.Standing{Banned: true}, chat.Standing{}
+	for name, how := range map[string][]chat.Standing{
+		"banned and unbanned":                    {banned, unbanned},
+		"left, banned and unbanned":              {unbanned, banned, unbanned},
+		"left and unbanned without ever a ban":   {unbanned, unbanned},
+		"banned twice, as by two who do not ask": {banned, banned, unbanned},
+	} {
+		t.Run(name, func(t *testing.T) {
+			room := w.room(ann, chat.Open)
+			w.change(room, ann, bob, chat.Standing{Role: authz.Reader, MutedUntil: later}, "setup")
+			for _, next := range how {
+				w.change(room, ann, bob, next, "moderated")
+			}
+			if _, _, _, err := w.Rooms().Enter(w.ctx, bob.ID, room); err != nil {
+				t.Fatal(err)
+			}
+			m, err := w.Rooms().Membership(w.ctx, bob.ID, room)
+			if err != nil || m.Role != authz.Reader || !m.MutedUntil.Equal(later) {
+				t.Errorf("came back as %q, muted until %v: %v", m.Role, m.MutedUntil, err)
+			}
+		})
+	}
+}
