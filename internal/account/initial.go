@@ -48,7 +48,7 @@ func (s *Service) ResetPassword(ctx context.Context, username string) (Initial, 
 		return Initial{}, err
 	}
 	in := s.initial()
-	if err := s.setPassword(ctx, u.ID, in.Password.Reveal(), nil, chat.SessionID{}, in.Until); err != nil {
+	if err := s.setPassword(ctx, s.o.Owners, u.ID, in.Password.Reveal(), nil, chat.SessionID{}, in.Until); err != nil {
 		return Initial{}, err
 	}
 	s.o.Audit.Record(ctx, audit.Event{Name: audit.AuthzAdmin, Level: audit.Warn, Control: "password", Reason: "password_reset", User: u.ID.String()})
@@ -70,7 +70,7 @@ func (s *Service) SignInAnew(ctx context.Context, c Caller, username, pw, next s
 	if err := s.o.Passwords.Check(next, u.Username); err != nil {
 		return User{}, invalid(err.Error())
 	}
-	switch err := s.setPassword(ctx, u.ID, next, &u.CredentialGen, chat.SessionID{}, time.Time{}); {
+	switch err := s.setPassword(ctx, s.o.Owners, u.ID, next, &u.CredentialGen, chat.SessionID{}, time.Time{}); {
 	case errors.Is(err, ErrChanged):
 		return User{}, s.refuse(ctx, c, u.Username, u, "credential_changed")
 	case err != nil:

@@ -50,10 +50,13 @@ type Options struct {
 	Store     Store
 	Networks  Networks
 	Passwords Passwords
-	Limits    ratelimit.Source
-	Revoker   Revoker
-	Audit     audit.Recorder
-	Now       func() time.Time
+	// Owners is Passwords with a queue of its own, for those who come from a network that
+	// their account knows: strangers who fill the other are not in front of them.
+	Owners  Passwords
+	Limits  ratelimit.Source
+	Revoker Revoker
+	Audit   audit.Recorder
+	Now     func() time.Time
 
 	// TriesPerMinute is the budget of one client prefix for sign-in and sign-up.
 	TriesPerMinute int
@@ -66,7 +69,7 @@ type Service struct{ o Options }
 
 // New validates the options.
 func New(o Options) (*Service, error) {
-	if o.Store == nil || o.Networks == nil || o.Passwords == nil || o.Limits == nil || o.Revoker == nil || o.Audit == nil || o.Now == nil {
+	if o.Store == nil || o.Networks == nil || o.Passwords == nil || o.Owners == nil || o.Limits == nil || o.Revoker == nil || o.Audit == nil || o.Now == nil {
 		return nil, errors.New("account: every dependency is required")
 	}
 	if o.TriesPerMinute <= 0 {
@@ -103,7 +106,7 @@ func (s *Service) SignUp(ctx context.Context, c Caller, username, pw, displayNam
 	if !s.o.OpenSignUp {
 		return User{}, ErrSignUpClosed
 	}
-	if err := s.budget(ctx, c, "sign_up", s.network(c)); err != nil {
+	if err := s.budget(ctx, c, "sign_up", s.network(c), s.strangers()); err != nil {
 		return User{}, err
 	}
 	u, err := s.Create(ctx, username, pw, displayName, authz.User)
@@ -177,16 +180,17 @@ func (s *Service) prove(ctx context.Context, c Caller, username, pw string) (Use
 	if err != nil && !unknown {
 		return User{}, fmt.Errorf("find user: %w", err)
 	}
-	if err := s.throttle(ctx, c, username, u); err != nil {
+	passwords, err := s.throttle(ctx, c, username, u)
+	if err != nil {
 		return User{}, err
 	}
 	if unknown {
-		if err := s.o.Passwords.VerifyUnknown(ctx, pw); err != nil {
+		if err := passwords.VerifyUnknown(ctx, pw); err != nil {
 			return User{}, busy(err)
 		}
 		return User{}, s.refuse(ctx, c, username, u, "unknown_user")
 	}
-	ok, rehash, err := s.o.Passwords.Verify(ctx, u.PasswordHash, pw)
+	ok, rehash, err := passwords.Verify(ctx, u.PasswordHash, pw)
 	switch {
 	case err != nil:
 		return User{}, busy(err)
@@ -199,7 +203,7 @@ func (s *Service) prove(ctx context.Context, c Caller, username, pw string) (Use
 	}
 	if rehash {
 		// A failure here costs nothing but another try at the next sign-in.
-		if hash, err := s.o.Passwords.Hash(ctx, pw); err == nil {
+		if hash, err := passwords.Hash(ctx, pw); err == nil {
 			_ = s.o.Store.Rehash(ctx, u.ID, u.PasswordHash, hash)
 		}
 	}
@@ -213,10 +217,11 @@ func (s *Service) ChangePassword(ctx context.Context, c Caller, a chat.Actor, cu
 	if err != nil {
 		return fmt.Errorf("find user: %w", err)
 	}
-	if err := s.throttle(ctx, c, u.Username, u); err != nil {
+	passwords, err := s.throttle(ctx, c, u.Username, u)
+	if err != nil {
 		return err
 	}
-	ok, _, err := s.o.Passwords.Verify(ctx, u.PasswordHash, current)
+	ok, _, err := passwords.Verify(ctx, u.PasswordHash, current)
 	if err != nil {
 		return busy(err)
 	}
@@ -227,7 +232,7 @@ func (s *Service) ChangePassword(ctx context.Context, c Caller, a chat.Actor, cu
 	if err := s.o.Passwords.Check(next, u.Username); err != nil {
 		return invalid(err.Error())
 	}
-	switch err := s.setPassword(ctx, u.ID, next, &u.CredentialGen, a.Session, time.Time{}); {
+	switch err := s.setPassword(ctx, passwords, u.ID, next, &u.CredentialGen, a.Session, time.Time{}); {
 	case errors.Is(err, ErrChanged):
 		s.record(ctx, c, audit.Event{Name: audit.PasswordChangeFail, Level: audit.Critical, Control: "password", Reason: "credential_changed", User: u.ID.String()})
 		return ErrInvalidCredentials
@@ -245,10 +250,11 @@ func (s *Service) ProvePassword(ctx context.Context, c Caller, a chat.Actor, pw 
 	if err != nil {
 		return fmt.Errorf("find user: %w", err)
 	}
-	if err := s.throttle(ctx, c, u.Username, u); err != nil {
+	passwords, err := s.throttle(ctx, c, u.Username, u)
+	if err != nil {
 		return err
 	}
-	switch ok, _, err := s.o.Passwords.Verify(ctx, u.PasswordHash, pw); {
+	switch ok, _, err := passwords.Verify(ctx, u.PasswordHash, pw); {
 	case err != nil:
 		return busy(err)
 	case !ok:
@@ -266,8 +272,8 @@ func (s *Service) person(ctx context.Context, username string) (User, error) {
 	return u, err
 }
 
-func (s *Service) setPassword(ctx context.Context, id chat.UserID, pw string, verified *int64, keep chat.SessionID, initial time.Time) error {
-	hash, err := s.o.Passwords.Hash(ctx, pw)
+func (s *Service) setPassword(ctx context.Context, passwords Passwords, id chat.UserID, pw string, verified *int64, keep chat.SessionID, initial time.Time) error {
+	hash, err := passwords.Hash(ctx, pw)
 	if err != nil {
 		return busy(err)
 	}

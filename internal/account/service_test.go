@@ -40,7 +40,7 @@ type world struct {
 func newWorld(t *testing.T, change func(*account.Options)) *world {
 	t.Helper()
 	w := &world{t: t, users: map[string]account.User{}, seen: map[string]bool{}, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	o := account.Options{Store: w, Networks: w, Passwords: w, Limits: ratelimit.NewMemory(func() time.Time { return w.now }), Revoker: w, Audit: w,
+	o := account.Options{Store: w, Networks: w, Passwords: w, Owners: owners{w}, Limits: ratelimit.NewMemory(func() time.Time { return w.now }), Revoker: w, Audit: w,
 		Now: func() time.Time { return w.now }, TriesPerMinute: 10, OpenSignUp: true}
 	if change != nil {
 		change(&o)

@@ -15,34 +15,36 @@ const (
 	pairShare = 2
 	// accountTimes: all strangers together have this many prefixes' tries for one account.
 	accountTimes = 5
-	// globalTimes bounds password hashing for the whole service.
+	// globalTimes bounds password hashing for all strangers of the whole service.
 	globalTimes = 100
 )
 
-// throttle charges one try at a password to the budgets: this network, this
-// network for this account, everybody; and, for a network that the account has not
-// been used from, all such networks together. An attacker with many addresses can
-// use up that last budget and lock out other strangers, but never the owner, who
-// comes from a network that the account knows (OWASP: lockout as denial of service).
+// throttle charges one try at a password to the budgets: this network, and this network
+// for this account; and, for a network that the account has not been used from, all such
+// networks together, for this account and for all accounts. It returns who works on the
+// password. An attacker with many addresses can use up the last two and fill a queue, and
+// lock out other strangers, but never an owner, who comes from a network that the account
+// knows and shares none of the three (OWASP: lockout as denial of service).
 //
 //control:name throttle
-func (s *Service) throttle(ctx context.Context, c Caller, username string, u User) error {
+func (s *Service) throttle(ctx context.Context, c Caller, username string, u User) (Passwords, error) {
 	buckets := []ratelimit.Bucket{
 		s.network(c),
 		s.bucket("sign_in_pair", username+" "+c.Network.String(), float64(s.o.TriesPerMinute)/pairShare),
-		s.bucket("sign_in_global", "", float64(s.o.TriesPerMinute)*globalTimes),
 	}
 	known := false
 	if u.ID != (chat.UserID{}) {
 		var err error
 		if known, err = s.o.Networks.Seen(ctx, u.ID, c.Network.String()); err != nil {
-			return fmt.Errorf("look up network: %w", err)
+			return nil, fmt.Errorf("look up network: %w", err)
 		}
 	}
+	passwords := s.o.Owners
 	if !known {
-		buckets = append(buckets, s.bucket("sign_in_account", username, float64(s.o.TriesPerMinute)*accountTimes))
+		passwords = s.o.Passwords
+		buckets = append(buckets, s.bucket("sign_in_account", username, float64(s.o.TriesPerMinute)*accountTimes), s.strangers())
 	}
-	return s.budget(ctx, c, username, buckets...)
+	return passwords, s.budget(ctx, c, username, buckets...)
 }
 
 // budget takes one try from every bucket, or none and an error that says when.
@@ -60,6 +62,11 @@ func (s *Service) budget(ctx context.Context, c Caller, username string, buckets
 
 func (s *Service) network(c Caller) ratelimit.Bucket {
 	return s.bucket("sign_in_network", c.Network.String(), float64(s.o.TriesPerMinute))
+}
+
+// strangers is the budget of everybody who comes from where nobody knows them.
+func (s *Service) strangers() ratelimit.Bucket {
+	return s.bucket("sign_in_global", "", float64(s.o.TriesPerMinute)*globalTimes)
 }
 
 func (s *Service) bucket(name, key string, perMinute float64) ratelimit.Bucket {

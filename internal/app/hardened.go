@@ -162,7 +162,7 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 	if err != nil {
 		return Parts{}, err
 	}
-	accounts, err := account.New(account.Options{Store: b.DB.Accounts(), Networks: b.DB.Sessions(), Passwords: passwords, Limits: limits, Revoker: fan, Audit: events, Now: now,
+	accounts, err := account.New(account.Options{Store: b.DB.Accounts(), Networks: b.DB.Sessions(), Passwords: passwords, Owners: passwords.Queue(), Limits: limits, Revoker: fan, Audit: events, Now: now,
 		TriesPerMinute: c.SignInsPerMinute, OpenSignUp: c.OpenSignUp})
 	if err != nil {
 		return Parts{}, err

@@ -70,7 +70,7 @@ type Options struct {
 type Hasher struct {
 	cost    cost
 	slots   chan struct{}
-	waiting atomic.Int64
+	waiting *atomic.Int64 // of this queue; see Queue
 	wait    time.Duration
 	unknown hash // of no password; what VerifyUnknown works on
 	common  []string
@@ -90,13 +90,21 @@ func New(o Options) (*Hasher, error) {
 	if n < 0 || h.wait < 0 {
 		return nil, errors.New("password: negative concurrency or wait")
 	}
-	h.slots = make(chan struct{}, n)
+	h.slots, h.waiting = make(chan struct{}, n), new(atomic.Int64)
 	h.unknown = hash{cost: h.cost, salt: random(saltBytes), key: random(keyBytes)}
 	var err error
 	if h.common, err = loadCommon(); err != nil {
 		return nil, err
 	}
 	return h, nil
+}
+
+// Queue returns h with a queue of its own before the same places: as many may wait in it,
+// however many wait in h's, and the places go to whoever waits longest in either.
+func (h *Hasher) Queue() *Hasher {
+	other := *h
+	other.waiting = new(atomic.Int64)
+	return &other
 }
 
 func or[T comparable](v, otherwise T) T {

@@ -209,6 +209,32 @@ func TestHasher_boundsWorkAndWait(t *testing.T) {
 	})
 }
 
+//control:proves throttle
+func TestQueue_aRushInOneIsNoRushInTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hasher(t, password.Options{Concurrency: 2, QueueWait: 3 * time.Second})
+		owners := h.Queue()
+		leave := password.Occupy(h)
+		var rush, owner sync.WaitGroup
+		for range 1000 {
+			rush.Go(func() { _ = h.VerifyUnknown(t.Context(), "x") }) // fills its queue
+		}
+		synctest.Wait()
+		if err := h.VerifyUnknown(t.Context(), "x"); !errors.Is(err, password.ErrBusy) {
+			t.Errorf("one more stranger: %v, want ErrBusy", err)
+		}
+		owner.Go(func() {
+			if err := owners.VerifyUnknown(t.Context(), "x"); err != nil {
+				t.Errorf("the owner: %v", err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		owner.Wait()
+		rush.Wait()
+	})
+}
+
 //control:proves password
 func TestCheck(t *testing.T) {
 	h := hasher(t, password.Options{})
