@@ -235,6 +235,17 @@ func message() []mutant {
 		},
 		{
 			Control: "delivery",
+			Removes: "the past goes on being sent to somebody who was removed meanwhile",
+			File:    "internal/socket/room_join.go",
+			Old:     `	may := m.mayRead
+`,
+			New:     `	may := m.mayRead || m.room != nil
+`,
+			Package: "./internal/socket",
+			Kills:   []string{"TestJoin_removedWhileReadingThePastGetsNoMoreOfIt"},
+		},
+		{
+			Control: "delivery",
 			Removes: "a removed member stays in the room of this node",
 			File:    "internal/socket/revoke.go",
 			Old:     "if !may[m.conn.actor.User] && m.conn.depart(m) {",

@@ -54,6 +54,15 @@ func resource() []mutant {
 		},
 		{
 			Control: "tunnel",
+			Removes: "what the chat says to all sockets of a user is said into their tunnel, too",
+			File:    "internal/socket/fanout_pass.go",
+			Old:     "!c.route.public && c.route.door == nil {",
+			New:     "!c.route.public {",
+			Package: "./internal/tunnel",
+			Kills:   []string{"TestTunnel_nothingOfTheChatIsBetweenTheBytes"},
+		},
+		{
+			Control: "tunnel",
 			Removes: "a client may name another spelling of a target",
 			File:    "internal/guard/tunnel/targets.go",
 			Old:     "t, ok := s.byName[name]",

@@ -86,7 +86,8 @@ func (s *Server) Signal(sig chat.Signal) {
 	if sig.Kind == chat.ReadMarked {
 		b := &batch{buf: appendFrame(nil, opText, payload)}
 		for _, c := range s.hub.ofUser(sig.User.ID) {
-			if c.is(ready) && !c.route.public {
+			// Not a door: a frame between the bytes of somebody's SSH would be one of them.
+			if c.is(ready) && !c.route.public && c.route.door == nil {
 				c.put(entry{b: b.in(c.encoding).buf, ephemeral: true})
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -250,6 +251,35 @@ func TestJoin_removedWhileJoiningGetsNothing(t *testing.T) {
 	w.feed.mu.Unlock()
 	if n != 0 {
 		t.Error("the room is still followed")
+	}
+}
+
+// A peer that reads slowly is given its past slowly; the rest of it is not theirs any
+// more once they are removed.
+//
+//control:proves delivery
+func TestJoin_removedWhileReadingThePastGetsNoMoreOfIt(t *testing.T) {
+	w := newWorld(t)
+	room := &room{hub: w.server.hub, id: chat.RoomID{UUID: uuid.New()}}
+	room.space = sync.NewCond(&room.mu)
+	c := stuck(t, w, chat.UserID{UUID: uuid.New()})
+	c.out.writing = true // what is sent waits
+	m := &member{conn: c, room: room, mayRead: true, holding: true}
+	c.addMember(m)
+	room.add(m)
+	room.refs++
+	past := []chat.Change{{Room: room.id, Seq: 1, Kind: chat.MessageNew, Message: chat.Message{Seq: 1, Body: "the past"}}}
+	if seen, err := m.replay(t.Context(), past, 0); err != nil || seen != 1 || !bytes.Contains(c.out.queued(), []byte("the past")) {
+		t.Fatalf("a member got %q up to %d: %v", c.out.queued(), seen, err)
+	}
+	if !w.server.hub.leave(m) {
+		t.Fatal("not removed")
+	}
+	if _, err := m.replay(t.Context(), past, 0); !errors.Is(err, chat.ErrDenied) {
+		t.Errorf("the join of a removed member goes on: %v", err)
+	}
+	if q := c.out.queued(); len(q) != 0 {
+		t.Errorf("a removed member is sent %q", q)
 	}
 }
 

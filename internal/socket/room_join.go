@@ -126,10 +126,28 @@ func (m *member) replay(ctx context.Context, changes []chat.Change, seen int64) 
 		if err := m.conn.out.room(ctx); err != nil {
 			return seen, err
 		}
-		m.conn.put(entry{b: buf, member: m})
+		if !m.put(buf) {
+			return seen, chat.ErrDenied // removed since the store was read
+		}
 		buf = nil
 	}
 	return seen, m.conn.out.room(ctx)
+}
+
+// put sends frames of the past, unless the right to them was taken away meanwhile: the
+// purge that came with it must be the last word.
+//
+//control:name delivery
+func (m *member) put(b []byte) bool {
+	o := &m.conn.out
+	o.mu.Lock()
+	may := m.mayRead
+	fits := !may || o.write(entry{b: b, member: m})
+	o.mu.Unlock()
+	if !fits {
+		m.conn.tooSlow()
+	}
+	return may
 }
 
 // holdBack keeps b until release. The caller holds the outbox's lock.
