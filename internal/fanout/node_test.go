@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -276,6 +278,38 @@ func TestReceive_refusesWhatRedisInvents(t *testing.T) {
 	})
 	if got := n.sink.got(roomB); len(got) != 0 {
 		t.Errorf("room B got %v", got)
+	}
+}
+
+// Who can write to Redis must not be able to switch the refresh off that keeps removed
+// members from reading on.
+//
+//control:proves fanout
+func TestDeliver_anInventedEpochIsNotBelieved(t *testing.T) {
+	p, h, url := prefix(t), newHistory(), testkit.RedisURL(t)
+	n := startNode(t, url, p, h, quick)
+	n.follow(t, roomA)
+	n.Publish(t.Context(), h.write(roomA, 1))
+	n.reaches(t, roomA, 1)
+	forged := change(roomA, 2)
+	forged.Epoch = math.MaxInt64
+	data, err := encode(event{Node: "elsewhere", Change: &forged})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.redis.Publish(t.Context(), n.channel(roomA), data).Err(); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, soon, func() bool { return count(t, n.metrics.refused.WithLabelValues("epoch")) == 1 })
+	if got := n.sink.got(roomA); len(got) != 1 {
+		t.Errorf("delivered %v, and there is one change", got)
+	}
+	n.Publish(t.Context(), h.write(roomA, 2)) // somebody was removed
+	n.reaches(t, roomA, 2)
+	n.sink.mu.Lock()
+	defer n.sink.mu.Unlock()
+	if want := []string{"refresh", "deliver", "refresh", "deliver"}; !slices.Equal(n.sink.log, want) {
+		t.Errorf("log %v, want %v", n.sink.log, want)
 	}
 }
 

@@ -210,7 +210,8 @@ func (n *Node) leave(r *room) bool {
 
 // deliver gives run to the Sink, after a Refresh if one of it is of an epoch that
 // the Sink has not seen. Somebody removed since then is removed by a change that is
-// not in run.
+// not in run. An epoch that the Source does not have yet is invented, and remembering it
+// would be to refresh never again: what carries it is dropped and read from the Source.
 func (n *Node) deliver(r *room, run []chat.Change, refreshed int64) error {
 	epoch := refreshed
 	for _, c := range run {
@@ -218,8 +219,19 @@ func (n *Node) deliver(r *room, run []chat.Change, refreshed int64) error {
 	}
 	if epoch > refreshed {
 		ctx, cancel := context.WithTimeout(n.life, storeTime)
-		err := n.sink.Refresh(ctx, r.id)
-		cancel()
+		defer cancel()
+		head, err := n.head(ctx, r.id)
+		if err != nil {
+			return err
+		}
+		if epoch > head.Epoch {
+			n.metrics.refused.WithLabelValues("epoch").Inc()
+			r.mu.Lock()
+			r.seq.drop(run, head.Seq)
+			r.mu.Unlock()
+			return fmt.Errorf("epoch %d was invented: the history is at %d", epoch, head.Epoch)
+		}
+		err = n.sink.Refresh(ctx, r.id)
 		n.metrics.refreshes.WithLabelValues(outcome(err)).Inc()
 		if err != nil {
 			return fmt.Errorf("refresh members: %w", err)
@@ -251,22 +263,30 @@ func (n *Node) repair(r *room, from, to int64) error {
 	if len(found) > 0 && found[0].Seq == from {
 		return nil
 	}
-	heads, err := n.source.Heads(ctx, []chat.RoomID{r.id})
-	n.heardStore(err)
+	head, err := n.head(ctx, r.id)
 	if err != nil {
-		return fmt.Errorf("read head: %w", err)
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var head int64
-	if len(heads) == 1 {
-		head = heads[0].Seq
-	}
-	r.seq.settle(head)
-	if head >= from {
+	r.seq.settle(head.Seq)
+	if head.Seq >= from {
 		return fmt.Errorf("change %d is not in the history", from)
 	}
 	return nil
+}
+
+// head reads how far a room has come; the zero Head if there is no such room any more.
+func (n *Node) head(ctx context.Context, room chat.RoomID) (chat.Head, error) {
+	heads, err := n.source.Heads(ctx, []chat.RoomID{room})
+	n.heardStore(err)
+	if err != nil {
+		return chat.Head{}, fmt.Errorf("read head: %w", err)
+	}
+	if len(heads) != 1 {
+		return chat.Head{}, nil
+	}
+	return heads[0], nil
 }
 
 func outcome(err error) string {

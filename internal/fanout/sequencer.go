@@ -103,6 +103,21 @@ func (s *sequencer) settle(head int64) {
 	}
 }
 
+// drop forgets a run of next that cannot be true; head is how far the Source has come, so
+// that what is true of it is read there.
+func (s *sequencer) drop(run []chat.Change, head int64) {
+	s.forgetAll(run)
+	s.settle(head)
+}
+
+func (s *sequencer) forgetAll(run []chat.Change) {
+	for _, c := range run {
+		if _, held := s.held[c.Seq]; held {
+			s.forget(c.Seq)
+		}
+	}
+}
+
 func (s *sequencer) forget(seq int64) {
 	s.bytes -= weight(s.held[seq])
 	delete(s.held, seq)
@@ -139,11 +154,7 @@ func (s *sequencer) next(now time.Time, patience time.Duration) step {
 
 // delivered moves past a run of next.
 func (s *sequencer) delivered(run []chat.Change) {
-	for _, c := range run {
-		if _, held := s.held[c.Seq]; held {
-			s.forget(c.Seq)
-		}
-	}
+	s.forgetAll(run)
 	s.last = run[len(run)-1].Seq
 	s.since = time.Time{}
 }

@@ -77,7 +77,11 @@ func (h *history) Heads(_ context.Context, rooms []chat.RoomID) (heads []chat.He
 	}
 	for _, id := range rooms {
 		if changes, ok := h.rooms[id]; ok {
-			heads = append(heads, chat.Head{Room: id, Seq: int64(len(changes))})
+			head := chat.Head{Room: id, Seq: int64(len(changes))}
+			for _, c := range changes {
+				head.Epoch = max(head.Epoch, c.Epoch)
+			}
+			heads = append(heads, head)
 		}
 	}
 	return heads, nil

@@ -34,6 +34,15 @@ func operate() []mutant {
 		},
 		{
 			Control: "fanout",
+			Removes: "an epoch that Redis invents is believed",
+			File:    "internal/fanout/room.go",
+			Old:     "if epoch > head.Epoch {",
+			New:     "if epoch < head.Epoch {",
+			Package: "./internal/fanout",
+			Kills:   []string{"TestDeliver_anInventedEpochIsNotBelieved"},
+		},
+		{
+			Control: "fanout",
 			Removes: "revocations of other nodes are not heard",
 			File:    "internal/fanout/revoke.go",
 			Old: `			if e.Node != n.self {

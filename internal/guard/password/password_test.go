@@ -215,9 +215,10 @@ func TestQueue_aRushInOneIsNoRushInTheOther(t *testing.T) {
 		h := hasher(t, password.Options{Concurrency: 2, QueueWait: 3 * time.Second})
 		owners := h.Queue()
 		leave := password.Occupy(h)
+		ctx, tired := context.WithCancel(t.Context())
 		var rush, owner sync.WaitGroup
 		for range 1000 {
-			rush.Go(func() { _ = h.VerifyUnknown(t.Context(), "x") }) // fills its queue
+			rush.Go(func() { _ = h.VerifyUnknown(ctx, "x") }) // fills its queue
 		}
 		synctest.Wait()
 		if err := h.VerifyUnknown(t.Context(), "x"); !errors.Is(err, password.ErrBusy) {
@@ -229,9 +230,10 @@ func TestQueue_aRushInOneIsNoRushInTheOther(t *testing.T) {
 			}
 		})
 		synctest.Wait()
+		tired()
+		rush.Wait()
 		leave()
 		owner.Wait()
-		rush.Wait()
 	})
 }
 
