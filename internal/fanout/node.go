@@ -30,8 +30,8 @@
 // and repaired.
 //
 // Not covered: who can write to Redis can invent the next message of a room on
-// screens (never in the history) and close sockets. Give Redis a password, TLS and
-// an ACL. Nothing here needs Redis to keep data.
+// screens, in the place of the real one (never in the history), and close sockets.
+// Give Redis a password, TLS and an ACL. Nothing here needs Redis to keep data.
 package fanout
 
 import (

@@ -94,7 +94,7 @@ func authentication() []mutant {
 			Control: "password",
 			Removes: "a wrong name is answered without the work of a hash",
 			File:    "internal/account/service.go",
-			Old: `if err := s.o.Passwords.VerifyUnknown(ctx, pw); err != nil {
+			Old: `if err := passwords.VerifyUnknown(ctx, pw); err != nil {
 			return User{}, busy(err)
 		}
 		`,
