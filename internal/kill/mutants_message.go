@@ -237,9 +237,9 @@ func message() []mutant {
 			Control: "delivery",
 			Removes: "the past goes on being sent to somebody who was removed meanwhile",
 			File:    "internal/socket/room_join.go",
-			Old:     `	may := m.mayRead
+			Old: `	may := m.mayRead
 `,
-			New:     `	may := m.mayRead || m.room != nil
+			New: `	may := m.mayRead || m.room != nil
 `,
 			Package: "./internal/socket",
 			Kills:   []string{"TestJoin_removedWhileReadingThePastGetsNoMoreOfIt"},

@@ -90,6 +90,36 @@ func observe() []mutant {
 		},
 		{
 			Control: "detection",
+			Removes: "who follows a link of another site has asked for the room",
+			File:    "internal/site/errors.go",
+			Old:     "e.Name == audit.AuthzFail && c.fromElsewhere() {",
+			New:     `e.Name == audit.AuthzFail && c.id == "" {`,
+			Package: "./internal/site",
+			Kills:   []string{"TestRoomPage_aLinkOfAnotherSiteIsNoEvidenceAgainstWhoFollowsIt"},
+		},
+		{
+			Control: "detection",
+			Removes: "rooms that links of other sites led to are ids that were tried",
+			File:    "internal/guard/detect/rules.go",
+			Old:     `	if e.Reason == audit.ReasonForeignPage {
+		return ""
+	}
+`,
+			New:     "",
+			Package: "./internal/guard/detect",
+			Kills:   []string{"TestObserve_aForeignPageCannotAccuseItsVisitors"},
+		},
+		{
+			Control: "detection",
+			Removes: "what any page can have a browser send is a fingerprint of its visitor",
+			File:    "internal/guard/detect/rules.go",
+			Old:     `case "version", "key", "body":`,
+			New:     `case "version", "key", "body", "method", "no_upgrade", "http_version", "header_size":`,
+			Package: "./internal/guard/detect",
+			Kills:   []string{"TestObserve_aForeignPageCannotAccuseItsVisitors"},
+		},
+		{
+			Control: "detection",
 			Removes: "the rules add nothing up",
 			File:    "internal/guard/detect/detect.go",
 			Old:     "for _, c := range d.counters {\n\t\tadd(c.observe(e))\n\t}\n\tadd(d.bait(e))",

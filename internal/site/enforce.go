@@ -73,6 +73,15 @@ func (c *call) safe() bool {
 
 type failKey struct{}
 
+// fromElsewhere reports whether the browser says that a page of another site, or of a
+// sibling host, had it send this. Such a page cannot read the answer, but the request has
+// the victim's cookies: it draws from their budgets, keeps their session from idling out,
+// and what is refused to it is in the log under their name.
+func (c *call) fromElsewhere() bool {
+	site := c.Header.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
+}
+
 // enforce puts the checks of a policy in front of a handler. Their order is the
 // package comment's: cheap and stateless first, and no session is loaded for a
 // request that is refused anyway.
@@ -131,6 +140,9 @@ func (s *Site) admit(raw http.ResponseWriter, c *call) error {
 		if err := s.known(c); err != nil {
 			return err
 		}
+	}
+	if c.rule.own && c.safe() && c.fromElsewhere() && !s.o.CORS.Reads(c.Request) {
+		return forged(c, &csrf.Refused{Why: csrf.CrossOrigin})
 	}
 	if c.safe() || c.rule.maxBody == 0 {
 		return nil

@@ -136,8 +136,11 @@ func refusalOf(err error) *refusal {
 // note records a refusal that is a control's decision, logs one that is our fault,
 // and says when to come back.
 func (s *Site) note(w http.ResponseWriter, c *call, r *refusal) {
-	if r.event.Name != "" {
-		s.record(c, r.event)
+	if e := r.event; e.Name != "" {
+		if e.Name == audit.AuthzFail && c.fromElsewhere() {
+			e.Level, e.Reason = audit.Warn, audit.ReasonForeignPage // who followed a link has not asked
+		}
+		s.record(c, e)
 	}
 	if r.status >= http.StatusInternalServerError && r.err != nil && !errors.Is(r.err, context.Canceled) {
 		s.o.Log.ErrorContext(c.Context(), "request failed", "request_id", c.id, "method", c.Method, "route", pattern(c), "status", r.status, "error", r.err)

@@ -43,6 +43,7 @@ type rule struct {
 	signedIn bool   // nobody gets in without signing in
 	fresh    bool   // and with a proof of a password or passkey that is not old
 	upload   bool   // the body is a file, and is only read for who is signed in
+	own      bool   // also to read not for pages of other sites (enforce.go)
 	timeout  time.Duration
 	role     func(authz.SiteRole) bool // who may know that the route exists; nil: everybody
 }
@@ -52,16 +53,16 @@ var rules = map[Policy]rule{
 	Report:      {budget: reports, maxBody: maxReport},
 	VisitorPage: {budget: requests, maxBody: maxBody, page: true, session: true},
 	UserPage:    {budget: requests, maxBody: maxBody, page: true, session: true, signedIn: true},
-	VisitorAPI:  {budget: requests, maxBody: maxBody, session: true},
-	UserAPI:     {budget: requests, maxBody: maxBody, session: true, signedIn: true},
+	VisitorAPI:  {budget: requests, maxBody: maxBody, session: true, own: true},
+	UserAPI:     {budget: requests, maxBody: maxBody, session: true, own: true, signedIn: true},
 	FreshPage:   {budget: requests, maxBody: maxBody, page: true, session: true, signedIn: true, fresh: true},
 	ExportPage:  {budget: requests, maxBody: maxBody, page: true, session: true, signedIn: true, fresh: true, timeout: exportTimeout},
 	ServiceAPI:  {budget: requests, maxBody: maxBody},
-	FreshAPI:    {budget: requests, maxBody: maxBody, session: true, signedIn: true, fresh: true},
+	FreshAPI:    {budget: requests, maxBody: maxBody, session: true, own: true, signedIn: true, fresh: true},
 	UploadAPI:   {budget: requests, maxBody: upload.MaxBytes + formBytes, session: true, signedIn: true, upload: true, timeout: uploadTimeout}, // New lowers maxBody
 	FileAPI:     {budget: requests, maxBody: maxBody, session: true, signedIn: true, timeout: fileTimeout},
 	WatchPage:   {budget: requests, maxBody: maxBody, page: true, session: true, signedIn: true, role: authz.CanSeeEvents},
-	WatchStream: {budget: requests, maxBody: maxBody, session: true, signedIn: true, role: authz.CanSeeEvents, timeout: streamLife},
+	WatchStream: {budget: requests, maxBody: maxBody, session: true, own: true, signedIn: true, role: authz.CanSeeEvents, timeout: streamLife},
 	AdminPage:   {budget: requests, maxBody: maxBody, page: true, session: true, signedIn: true, fresh: true, role: authz.CanAdminister},
 }
 

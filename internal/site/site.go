@@ -24,8 +24,9 @@
 // for the chat itself.
 //
 // Not covered: names of hosts, security headers and the socket routes, which are
-// around and beside this package (internal/app). Reading is not protected from other
-// sites here but by the browser's same-origin policy, which no header of ours relaxes.
+// around and beside this package (internal/app). Pages and files may be read by a link
+// from anywhere; that no other site reads the answer is the browser's same-origin policy,
+// which no header of ours relaxes but for the origins that are listed (guard/cors).
 package site
 
 import (

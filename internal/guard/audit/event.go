@@ -138,6 +138,10 @@ type Event struct {
 	Detail    string        // anything else that explains the decision, never a secret and never a message body
 }
 
+// ReasonForeignPage is the reason of a refusal that a page of another site led its victim
+// into: evidence against that page, and none against the user whose browser it was.
+const ReasonForeignPage = "foreign_page"
+
 // Recorder takes events. Record never blocks and never fails: a Recorder that
 // cannot keep up drops and counts.
 type Recorder interface {

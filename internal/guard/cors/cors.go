@@ -74,11 +74,15 @@ var ErrRefused = errors.New("cors refused")
 //control:name cors
 func (p *Policy) Answer(h http.Header, r *http.Request) {
 	h.Add("Vary", "Origin")
-	origin, ok := p.origin(r)
-	if !ok || !p.may(origin, r.Method) {
-		return
+	if p.Reads(r) {
+		p.permit(h, r.Header["Origin"][0])
 	}
-	p.permit(h, origin)
+}
+
+// Reads reports whether r is of a page that is listed to read what it asks for.
+func (p *Policy) Reads(r *http.Request) bool {
+	origin, ok := p.origin(r)
+	return ok && p.may(origin, r.Method)
 }
 
 // Preflight answers an OPTIONS request for a route that has methods. It writes the

@@ -146,6 +146,9 @@ func (d *Detector) bait(e audit.Event) (Firing, bool) {
 	case e.Room != "" && slices.Contains(d.honey.Rooms, e.Room):
 		f.Rule, f.Why = "honey_room", "a room was asked for that no page, list or message names"
 		f.Subject, _ = byActor(e)
+		if e.Reason == audit.ReasonForeignPage { // whoever made the link has read it, not who followed
+			f.Rule, f.Why = "honey_link", "a link of another site led to a room that no page, list or message names"
+		}
 	case e.Username != "" && slices.Contains(d.honey.Usernames, e.Username):
 		f.Rule, f.Why = "honey_account", "a sign-in with a name that stands in no page, only in copies of the database"
 		f.Subject, _ = byNetwork(e) // the event's user is the honey itself

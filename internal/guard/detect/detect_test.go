@@ -56,6 +56,8 @@ func TestObserve_firesOncePerAttackAndNamesWhoDidIt(t *testing.T) {
 			repeat(40, time.Second, audit.Event{Name: audit.MaliciousCORS, IP: mallory, Origin: "https://evil.example"}, func(i int, e *audit.Event) { e.Request = fmt.Sprint(i) })},
 		{"id_probing", Subject{User, "mallory"}, audit.MaliciousReference, 4,
 			repeat(20, 5*time.Second, audit.Event{Name: audit.AuthzFail, User: "mallory", IP: mallory}, func(i int, e *audit.Event) { e.Room = fmt.Sprint("room", i) })},
+		{"link_probing", Subject{User, "alice"}, audit.DetectRuleFired, 4,
+			repeat(20, 5*time.Second, audit.Event{Name: audit.AuthzFail, User: "alice", Reason: audit.ReasonForeignPage}, func(i int, e *audit.Event) { e.Room = fmt.Sprint("room", i) })},
 		{"sign_in_spraying", Subject{Network, mallory}, audit.DetectRuleFired, 9,
 			repeat(20, 10*time.Second, audit.Event{Name: audit.LoginFail, IP: mallory}, func(i int, e *audit.Event) { e.Username = fmt.Sprint("user", i) })},
 		{"account_under_fire", Subject{Account, "alice"}, audit.DetectRuleFired, 5,
@@ -73,6 +75,7 @@ func TestObserve_firesOncePerAttackAndNamesWhoDidIt(t *testing.T) {
 		{"user_everywhere", Subject{User, "alice"}, audit.ImpossibleTravel, 5,
 			repeat(8, 5*time.Second, audit.Event{Name: audit.Connect, User: "alice"}, func(i int, e *audit.Event) { e.IP = fmt.Sprintf("203.0.113.%d/32", i) })},
 		{"honey_room", Subject{User, "mallory"}, audit.DetectRuleFired, 0, []audit.Event{{At: begin, Name: audit.AuthzFail, User: "mallory", IP: mallory, Room: "honey-room"}}},
+		{"honey_link", Subject{User, "alice"}, audit.DetectRuleFired, 0, []audit.Event{{At: begin, Name: audit.AuthzFail, User: "alice", Reason: audit.ReasonForeignPage, Room: "honey-room"}}},
 		{"honey_account", Subject{Network, mallory}, audit.DetectRuleFired, 0, []audit.Event{{At: begin, Name: audit.LoginFail, IP: mallory, Username: "svc-backup-7", User: "the account of that name"}}},
 		{"session_moved", Subject{Session, "s1"}, audit.ImpossibleTravel, 1, []audit.Event{
 			{At: begin, Name: audit.Connect, Session: "s1", IP: "203.0.113.1/32", UserAgent: "Firefox"}, {At: begin.Add(time.Minute), Name: audit.Connect, Session: "s1", IP: mallory, UserAgent: "curl"}}},
@@ -144,10 +147,35 @@ func TestObserve_aSessionOfTwoBrowsersByTurnsIsInTwoPlaces(t *testing.T) {
 }
 
 func TestObserve_everyRuleOfTheTableIsTestedAbove(t *testing.T) {
-	tested := "ticket_replay origin_scan origin_hammer id_probing sign_in_spraying account_under_fire size_search rate_saw_tooth protocol_fingerprinting compression_oracle reflection_oracle user_everywhere"
+	tested := "ticket_replay origin_scan origin_hammer id_probing link_probing sign_in_spraying account_under_fire size_search rate_saw_tooth protocol_fingerprinting compression_oracle reflection_oracle user_everywhere"
 	for _, r := range rules() {
 		if !strings.Contains(tested, r.Name) {
 			t.Errorf("%s has no attack in TestObserve_firesOncePerAttackAndNamesWhoDidIt", r.Name)
+		}
+	}
+}
+
+// Any page that a victim visits can have their browser send these, with their cookies and
+// from their network.
+//
+//control:proves detection
+func TestObserve_aForeignPageCannotAccuseItsVisitors(t *testing.T) {
+	d := detector(t)
+	visitor := audit.Event{User: "alice", IP: "192.0.2.1/32"}
+	var sent []audit.Event
+	for _, reason := range []string{"method", "no_upgrade", "http_version", "header_size"} { // a form, an image, the same over HTTP/2, a long list of subprotocols
+		e := visitor
+		e.Name, e.Control, e.Reason = audit.HandshakeReject, "handshake-protocol", reason
+		sent = append(sent, repeat(3, time.Second, e, func(int, *audit.Event) {})...)
+	}
+	link := visitor
+	link.Name, link.Reason = audit.AuthzFail, audit.ReasonForeignPage
+	sent = append(sent, repeat(20, time.Second, link, func(i int, e *audit.Event) { e.Room = fmt.Sprint("room", i) })...)
+	for _, e := range sent {
+		for _, f := range d.Observe(e) {
+			if f.Rule != "link_probing" { // which is told, and followed by nothing
+				t.Errorf("%s fired about %v", f.Rule, f.Subject)
+			}
 		}
 	}
 }

@@ -45,7 +45,9 @@ func rules() []Rule {
 		{Name: "origin_hammer", Threshold: 20, Window: 10 * time.Minute, Score: 40, Explain: "%d handshakes from foreign pages within %s",
 			of: named(byNetwork, func(e audit.Event) string { return e.Request }, audit.MaliciousCORS)},
 		{Name: "id_probing", Threshold: 5, Window: time.Minute, Score: 70, Explain: "%d different rooms were asked for and refused within %s: ids are being tried",
-			of: named(byUser, func(e audit.Event) string { return e.Room }, audit.AuthzFail)},
+			of: named(byUser, asked, audit.AuthzFail)},
+		{Name: "link_probing", Threshold: 5, Window: time.Minute, Score: 30, Explain: "links of other sites led to %d different rooms that were refused within %s: ids are being tried, or somebody is to look as if they did",
+			of: named(byUser, led, audit.AuthzFail)},
 		{Name: "sign_in_spraying", Threshold: 10, Window: 10 * time.Minute, Score: 60, Explain: "passwords of %d accounts were wrong within %s from one network, and hardly any was right",
 			of:       named(byNetwork, func(e audit.Event) string { return e.Username }, audit.LoginFail),
 			innocent: named(byNetwork, func(e audit.Event) string { return e.User }, audit.LoginSuccess)},
@@ -66,10 +68,34 @@ func rules() []Rule {
 	}
 }
 
-// protocolControls are those whose refusals tell a fingerprinter something. A wrong
-// ticket or a full server happens to honest clients.
+// protocolControl picks the refusals that tell a fingerprinter something. A wrong ticket
+// or a full server happens to honest clients; and what any page can have its visitor's
+// browser send is no evidence against them: an image, a form, a long list of subprotocols.
 func protocolControl(e audit.Event) bool {
-	return e.Name != audit.HandshakeReject || e.Control == "handshake-protocol"
+	if e.Name != audit.HandshakeReject {
+		return true
+	}
+	switch e.Reason {
+	case "version", "key", "body": // as socket names them; browsers write these themselves
+		return e.Control == "handshake-protocol"
+	}
+	return false
+}
+
+// asked is the room that somebody asked for and was refused, led the one that a page of
+// another site had their browser ask for.
+func asked(e audit.Event) string {
+	if e.Reason == audit.ReasonForeignPage {
+		return ""
+	}
+	return e.Room
+}
+
+func led(e audit.Event) string {
+	if e.Reason != audit.ReasonForeignPage {
+		return ""
+	}
+	return e.Room
 }
 
 // ownMinute is the minute in which somebody reached a limit that nobody else draws from.

@@ -110,8 +110,9 @@ type mild struct {
 
 // policy says what follows from which rule. What is missing here is only told: an
 // account under fire is the victim's, handshakes from foreign pages (origin_hammer) and
-// guesses in addresses (reflection_oracle) come out of the browsers of people who only
-// opened the page, and no response may be about a victim.
+// their links to rooms (link_probing, honey_link) and guesses in addresses
+// (reflection_oracle) come out of the browsers of people who only opened the page, and no
+// response may be about a victim.
 var policy = map[string]mild{
 	"ticket_replay":           {Throttle, 5 * time.Minute},
 	"id_probing":              {Throttle, 10 * time.Minute},

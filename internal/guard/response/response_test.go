@@ -149,7 +149,7 @@ func TestFired_throttlesWhoActedAndNobodyElseAndEndsByItself(t *testing.T) {
 func TestFired_whatIsAimedAtAVictimDoesNothingToThem(t *testing.T) {
 	b, log := book(t, &table{})
 	for _, f := range []detect.Firing{firing("account_under_fire", detect.Account, "alice"), firing("user_everywhere", detect.User, "alice"),
-		firing("origin_hammer", detect.Network, alice), firing("origin_scan", detect.Network, alice), firing("no_such_rule", detect.User, "alice")} {
+		firing("origin_hammer", detect.Network, alice), firing("origin_scan", detect.Network, alice), firing("link_probing", detect.User, "alice"), firing("honey_link", detect.User, "alice"), firing("no_such_rule", detect.User, "alice")} {
 		if err := b.Fired(t.Context(), f); err != nil {
 			t.Error(err)
 		}
