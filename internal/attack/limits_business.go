@@ -69,6 +69,26 @@ func businessAttacks() []Attack {
 		},
 		{
 			Control: "business-limits",
+			Title:   "one account tries names by the dozen, as if to talk with their owners",
+			Run: func(ctx context.Context, t *Target) (Outcome, error) {
+				c, err := t.Person(ctx, "mallory")
+				if err != nil {
+					return Outcome{}, err
+				}
+				for n := range tooManyInvites {
+					a, err := c.Call(ctx, http.MethodPost, "/api/direct", map[string]string{"username": fmt.Sprint("guess", n)})
+					if err != nil {
+						return Outcome{}, err
+					}
+					if a.Code() == "quota" {
+						return lost("the quota ended it after %d names", n)
+					}
+				}
+				return won("%d names were tried", tooManyInvites)
+			},
+		},
+		{
+			Control: "business-limits",
 			Title:   "a message is buried under reactions",
 			Run: func(ctx context.Context, t *Target) (Outcome, error) {
 				_, s, room, err := ownRoom(ctx, t, "closed")

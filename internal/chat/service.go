@@ -94,7 +94,8 @@ func (s *Service) CreateRoom(ctx context.Context, a Actor, title string, v Visib
 	return r, wrap("create room", err)
 }
 
-// Direct returns the room of a and one other user, a room like any other.
+// Direct returns the room of a and one other user, a room like any other. To begin a talk
+// is to invite: otherwise whoever may not try names there tries them here.
 func (s *Service) Direct(ctx context.Context, a Actor, username string) (Room, error) {
 	if err := signedIn(a); err != nil {
 		return Room{}, err
@@ -103,6 +104,13 @@ func (s *Service) Direct(ctx context.Context, a Actor, username string) (Room, e
 		return Room{}, ErrDenied
 	}
 	if err := s.limits.Take(ctx, a, RoomID{}, costChange); err != nil {
+		return Room{}, err
+	}
+	r, found, err := s.store.Talk(ctx, a.User, fold(username))
+	if found || err != nil {
+		return r, wrap("find direct room", err)
+	}
+	if err := s.limits.Invite(ctx, a); err != nil {
 		return Room{}, err
 	}
 	r, made, err := s.store.DirectRoom(ctx, a.User, fold(username))

@@ -20,6 +20,9 @@ type Store interface {
 	Room(ctx context.Context, user UserID, room RoomID) (Room, error)
 	// CreateRoom stores a room with its owner; Kind Quota when owner made Quotas.Rooms already.
 	CreateRoom(ctx context.Context, owner UserID, title string, v Visibility) (Room, error)
+	// Talk finds the direct room of two users; found is false if there is none, also when
+	// there is no such username.
+	Talk(ctx context.Context, user UserID, username string) (room Room, found bool, err error)
 	// DirectRoom returns the one direct room of two users, made at the first call, and
 	// whether it was made now. Kind Denied if there is no such username, or it is the user's
 	// own; Kind Quota when user began Quotas.DirectPerDay in the last 24 hours.

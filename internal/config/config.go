@@ -61,7 +61,7 @@ type Config struct {
 	RequestsPerMinute   int `env:"PORTCULLIS_REQUESTS_PER_MINUTE" default:"600" min:"10" max:"1000000" doc:"Other HTTP calls per client IP prefix and minute."`
 	RoomsPerUser        int `env:"PORTCULLIS_ROOMS_PER_USER" default:"50" min:"1" max:"10000" doc:"Rooms that one user may have made, direct ones not counted."`
 	MembersPerRoom      int `env:"PORTCULLIS_MEMBERS_PER_ROOM" default:"1000" min:"2" max:"100000" doc:"Members of one room."`
-	InvitesPerHour      int `env:"PORTCULLIS_INVITES_PER_HOUR" default:"60" min:"1" max:"10000" doc:"Members that one user may add, or try to add, in an hour."`
+	InvitesPerHour      int `env:"PORTCULLIS_INVITES_PER_HOUR" default:"60" min:"1" max:"10000" doc:"Members that one user may add and direct talks that they may begin, or try to, in an hour."`
 	DirectRoomsPerDay   int `env:"PORTCULLIS_DIRECT_ROOMS_PER_DAY" default:"30" min:"1" max:"10000" doc:"Direct rooms that one user may begin in any 24 hours."`
 	UploadBytes         int `env:"PORTCULLIS_UPLOAD_BYTES" default:"5242880" min:"1024" max:"20971520" doc:"Largest file that may be uploaded, in bytes."`
 	UploadQuota         int `env:"PORTCULLIS_UPLOAD_QUOTA" default:"209715200" min:"1048576" max:"107374182400" doc:"Bytes of files that one user may have stored."`

@@ -5,6 +5,18 @@ func business() []mutant {
 	return []mutant{
 		{
 			Control: "business-limits",
+			Removes: "names are tried by beginning direct talks",
+			File:    "internal/chat/service.go",
+			Old: `	if err := s.limits.Invite(ctx, a); err != nil {
+		return Room{}, err
+	}
+`,
+			New:     "",
+			Package: "./internal/chat",
+			Kills:   []string{"TestDirect_namesThatAreTriedAreInvitations"},
+		},
+		{
+			Control: "business-limits",
 			Removes: "an account may make any number of rooms",
 			File:    "internal/postgres/rooms.go",
 			Old:     "WHERE (SELECT count(*) FROM rooms WHERE created_by = $1 AND visibility <> 'direct') < $6",

@@ -167,6 +167,22 @@ INSERT INTO members (room_id, user_id, role, joined_at)
 SELECT made.id, u.id, 'member', $5 FROM made, unnest(ARRAY[$3::uuid, $4::uuid]) AS u (id)`
 )
 
+// findTalk begins at the user's own rooms, which are few.
+const findTalk query = `SELECT ` + roomColumns + roomTables + `
+	WHERE r.visibility = 'direct' AND p.username = $2 AND r.id IN (SELECT mine.room_id FROM members mine WHERE mine.user_id = $1)`
+
+// Talk finds the direct room of two users.
+func (r *Rooms) Talk(ctx context.Context, user chat.UserID, username string) (room chat.Room, found bool, err error) {
+	err = r.db.do(ctx, func(ctx context.Context, c conn) error {
+		room, found, err = one(ctx, c, scanRoom, findTalk, user.UUID, username)
+		return err
+	})
+	if err != nil {
+		return chat.Room{}, false, fmt.Errorf("find direct room: %w", err)
+	}
+	return room, found, nil
+}
+
 // DirectRoom returns the one direct room of two users. Both are plain members: nobody
 // invites a third, and nobody removes the other.
 //

@@ -145,6 +145,27 @@ func TestDirectRoom_isOnePerPair(t *testing.T) {
 	}
 }
 
+func TestTalk_findsOnesOwnAndNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	ann, bob, eve := w.user("ann"), w.user("bob"), w.user("eve")
+	w.join(w.room(ann, chat.Closed), ann, bob, eve) // a room of all of them is no talk
+	made, _, err := w.Rooms().DirectRoom(w.ctx, ann.ID, bob.Username)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		user  chat.Person
+		name  string
+		found bool
+	}{{ann, "bob", true}, {bob, "ann", true}, {ann, "ann", false}, {ann, "eve", false}, {eve, "ann", false}, {eve, "bob", false}, {ann, "nobody", false}} {
+		r, found, err := w.Rooms().Talk(w.ctx, tt.user.ID, tt.name)
+		if err != nil || found != tt.found || found && (r.ID != made.ID || r.Peer == nil || r.Peer.Username != tt.name) {
+			t.Errorf("%s with %s: %+v, found %v, error %v", tt.user.Username, tt.name, r, found, err)
+		}
+	}
+}
+
 func TestDirectRoom_refusesOneselfAndNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, Options{})

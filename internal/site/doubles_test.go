@@ -360,6 +360,10 @@ func (r *rooms) CreateRoom(_ context.Context, _ chat.UserID, title string, v cha
 	return chat.Room{ID: chat.RoomID{UUID: uuid.New()}, Title: title, Visibility: v, Role: authz.Owner, Members: 1}, r.fail
 }
 
+func (r *rooms) Talk(context.Context, chat.UserID, string) (chat.Room, bool, error) {
+	return chat.Room{}, false, r.fail
+}
+
 func (r *rooms) DirectRoom(_ context.Context, _ chat.UserID, name string) (chat.Room, bool, error) {
 	if name == "nobody" {
 		return chat.Room{}, false, chat.ErrDenied
