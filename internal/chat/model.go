@@ -44,6 +44,9 @@ const (
 	MaxTitle = 80
 	// MaxPage bounds one answer of history or search.
 	MaxPage = 100
+	// MaxPageBytes bounds the same by size: an answer waits in memory for whoever asked, who
+	// may read it a byte at a time and ask again meanwhile. It is a piece of a file.
+	MaxPageBytes = 256 << 10
 	// MaxMissed is the longest gap that a resume replays; a longer one is answered with a resync.
 	MaxMissed = 200
 	// MaxMissedBytes bounds the same by size: a resume is cheap to ask for and dear to give.

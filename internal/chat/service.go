@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -178,19 +179,21 @@ func (s *Service) Missed(ctx context.Context, a Actor, room RoomID, after int64)
 	return Missed{Changes: changes, Head: head}, nil
 }
 
-// History reads a page of messages, newest last.
-func (s *Service) History(ctx context.Context, a Actor, room RoomID, before int64, limit int) ([]Message, error) {
+// History reads a page of messages, newest last. It is cut where it would be larger than
+// MaxPageBytes; more says that it was, so that the reader does not take it for the last.
+func (s *Service) History(ctx context.Context, a Actor, room RoomID, before int64, limit int) (ms []Message, more bool, err error) {
 	if err := signedIn(a); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if before < 0 {
-		return nil, invalid("before_seq is a seq of the room, or 0 for the newest page.")
+		return nil, false, invalid("before_seq is a seq of the room, or 0 for the newest page.")
 	}
-	ms, err := s.store.History(ctx, authz.Roles(authz.Read), a.User, room, before, page(limit))
-	return ms, wrap("read history", err)
+	all, err := s.store.History(ctx, authz.Roles(authz.Read), a.User, room, before, page(limit))
+	ms = cut(all)
+	return ms, len(ms) < len(all), wrap("read history", err)
 }
 
-// Search finds messages that hold the words of query, newest last.
+// Search finds messages that hold the words of query, newest last, cut like History.
 func (s *Service) Search(ctx context.Context, a Actor, room RoomID, query string, limit int) ([]Message, error) {
 	if err := signedIn(a); err != nil {
 		return nil, err
@@ -203,7 +206,24 @@ func (s *Service) Search(ctx context.Context, a Actor, room RoomID, query string
 		return nil, err
 	}
 	ms, err := s.store.Search(ctx, authz.Roles(authz.Read), a.User, room, query, page(limit))
-	return ms, wrap("search", err)
+	return cut(ms), wrap("search", err)
+}
+
+// cut keeps the newest of ms that fit MaxPageBytes, and always one.
+//
+//control:name slow-consumer
+func cut(ms []Message) []Message {
+	size := 0
+	for i, m := range slices.Backward(ms) {
+		size += len(m.Body)
+		for _, r := range m.Reactions {
+			size += len(r.Users) * 40 // an id, as it is written
+		}
+		if size > MaxPageBytes && i < len(ms)-1 {
+			return slices.Clone(ms[i+1:]) // the others are not kept by the same array
+		}
+	}
+	return ms
 }
 
 // Standings reads who may still receive, for delivery; see Change.Epoch.

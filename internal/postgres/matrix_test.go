@@ -103,7 +103,7 @@ type cell struct {
 // commands has, for each action of the table, what the action's command does in a cell.
 var commands = map[authz.Action]func(c cell) error{
 	authz.Read: func(c cell) error {
-		_, a := c.service.History(c.ctx, actor(c.who), c.room, 0, 10)
+		_, _, a := c.service.History(c.ctx, actor(c.who), c.room, 0, 10)
 		_, b := c.service.Search(c.ctx, actor(c.who), c.room, "words", 10)
 		_, d := c.service.Missed(c.ctx, actor(c.who), c.room, 0)
 		_, e := c.service.Members(c.ctx, actor(c.who), c.room)
@@ -272,11 +272,12 @@ func TestObjects_everyMethodRefusesEveryKindOfIDThatIsSomebodyElses(t *testing.T
 	}
 	role, until := authz.Owner, time.Now().Add(time.Hour)
 	only := func(_ any, err error) error { return err }
+	_, _, history := s.History(ctx, a, his, 0, 10)
 	calls := map[string]map[string]error{
 		"Room":      {"room": only(s.Room(ctx, a, his))},
 		"Enter":     {"room": only(s.Enter(ctx, a, his))},
 		"Missed":    {"room": only(s.Missed(ctx, a, his, 0))},
-		"History":   {"room": only(s.History(ctx, a, his, 0, 10))},
+		"History":   {"room": history},
 		"Search":    {"room": only(s.Search(ctx, a, his, "hidden", 10))},
 		"Typing":    {"room": s.Typing(ctx, a, his)},
 		"Mark":      {"room": only(s.Mark(ctx, a, his, 1))},
@@ -333,7 +334,7 @@ func TestObjects_everyMethodRefusesEveryKindOfIDThatIsSomebodyElses(t *testing.T
 	if members, err := s.Members(ctx, actor(ann), his); err != nil || len(members) != 2 {
 		t.Errorf("ann's room has %d members, error %v", len(members), err)
 	}
-	if list, err := s.History(ctx, actor(ann), his, 0, 10); err != nil || len(list) != 2 || list[0].Body != "hidden words" || list[0].Reactions != nil {
+	if list, _, err := s.History(ctx, actor(ann), his, 0, 10); err != nil || len(list) != 2 || list[0].Body != "hidden words" || list[0].Reactions != nil {
 		t.Errorf("ann's room reads %+v, error %v", list, err)
 	}
 	if rooms, err := s.Rooms(ctx, a); err != nil || len(rooms) != 1 || rooms[0].ID != hers {

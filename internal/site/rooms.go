@@ -101,11 +101,11 @@ func (s *Site) getMessages(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	ms, err := s.o.Chat.History(c.Context(), c.actor, id, before, int(limit))
+	ms, more, err := s.o.Chat.History(c.Context(), c.actor, id, before, int(limit))
 	if err != nil {
 		return err
 	}
-	writeMessages(w, ms)
+	writeMessages(w, ms, more)
 	return nil
 }
 
@@ -122,13 +122,14 @@ func (s *Site) getSearch(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	writeMessages(w, ms)
+	writeMessages(w, ms, false)
 	return nil
 }
 
 // writeMessages uses the socket's own encoding, so that a message looks the same
-// wherever it comes from, and a deleted one has no body anywhere.
-func writeMessages(w http.ResponseWriter, ms []chat.Message) {
+// wherever it comes from, and a deleted one has no body anywhere. more says that the page
+// is shorter than asked for, and not the last.
+func writeMessages(w http.ResponseWriter, ms []chat.Message, more bool) {
 	body := []byte(`{"messages":[`)
 	for i, m := range ms {
 		if i > 0 {
@@ -136,5 +137,9 @@ func writeMessages(w http.ResponseWriter, ms []chat.Message) {
 		}
 		body = wire.Message(body, m)
 	}
-	writeRaw(w, http.StatusOK, append(body, `]}`...))
+	body = append(body, ']')
+	if more {
+		body = append(body, `,"more":true`...)
+	}
+	writeRaw(w, http.StatusOK, append(body, '}'))
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import test from 'node:test';
-import { bodyProblem, characters, decode, encode, listOf, member, message, room } from '../static/js/protocol/frames.js';
+import { bodyProblem, characters, cut, decode, encode, listOf, member, message, room } from '../static/js/protocol/frames.js';
 
 const schemas = new URL('../schemas/', import.meta.url);
 const ID = '0190b6a0-1111-7aaa-8bbb-000000000001';
@@ -64,6 +64,7 @@ test('a type of a newer server is passed over', () => {
 test('one bad entry does not hide a list', () => {
   assert.equal(listOf({ messages: [MESSAGE, { id: 'no' }, MESSAGE] }, 'messages', message).length, 2);
   assert.throws(() => listOf({ messages: 'x' }, 'messages', message), TypeError);
+  assert.deepEqual([{ messages: [], more: true }, { messages: [] }, { messages: [], more: 'x' }].map(cut), [true, false, false]);
   assert.equal(room({ id: ID, title: 'a', visibility: 'open', head_seq: 3, members: 1 }).role, '');
   assert.equal(member({ user: MESSAGE.author, role: 'member' }).online, false);
 });

@@ -1,5 +1,5 @@
 // @ts-check
-import { listOf, member, message, room as readRoom } from './protocol/frames.js';
+import { cut, listOf, member, message, room as readRoom } from './protocol/frames.js';
 import { meaning, notified, removal } from './protocol/codes.js';
 import { Api, ApiError } from './net/api.js';
 import { LinkDown, Refused, Socket, ownSocket } from './net/socket.js';
@@ -281,9 +281,10 @@ const timeline = mountTimeline(store, {
   pending: (id) => outbox.of(id),
   async older(id) {
     const t = store.timeline(id), before = t.oldest;
-    const list = listOf(await api.call('GET', `/api/rooms/${id}/messages?before_seq=${before}&limit=${PAGE}`), 'messages', message);
+    const page = await api.call('GET', `/api/rooms/${id}/messages?before_seq=${before}&limit=${PAGE}`);
+    const list = listOf(page, 'messages', message);
     const first = !t.loaded, r = store.rooms.value.get(id);
-    t.prepend(list, PAGE);
+    t.prepend(list, cut(page) ? list.length : PAGE);
     if (first && r && t.head > r.read_seq && !t.away && r.read_seq > 0) store.markAway(id, r.read_seq);
     store.rooms.touch();
     return list.length;

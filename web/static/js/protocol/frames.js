@@ -183,3 +183,9 @@ export function listOf(v, name, each) {
   must(Array.isArray(all), name);
   return all.flatMap((x) => { try { return [each(x)]; } catch { return []; } });
 }
+
+/**
+ * Whether a page was cut by its size: it is shorter than asked for, and not the last.
+ * @param {unknown} v an answer of the API @returns {boolean}
+ */
+export const cut = (v) => object(v, 'answer').more === true;
