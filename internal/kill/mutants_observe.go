@@ -74,8 +74,8 @@ func observe() []mutant {
 			Control: "audit",
 			Removes: "a flood of one client is written line by line",
 			File:    "internal/guard/audit/sample.go",
-			Old:     "return s.seen[k] <= sampleMost, summaries",
-			New:     "return true, summaries",
+			Old:     "if s.n > sampleMost {",
+			New:     "if s.n < 0 {",
 			Package: "./internal/guard/audit",
 			Kills:   []string{"TestRecord_aFloodOfOneClientIsCountedAndHidesNobodyElse"},
 		},
@@ -90,6 +90,15 @@ func observe() []mutant {
 		},
 		{
 			Control: "detection",
+			Removes: "what comes behind a flood is only counted",
+			File:    "internal/guard/audit/sample.go",
+			Old:     "known || len(s.about) >= sampleNews",
+			New:     "known || sampleNews > 0",
+			Package: "./internal/guard/audit",
+			Kills:   []string{"TestRecord_aFloodDoesNotHideWhatComesBehindIt"},
+		},
+		{
+			Control: "detection",
 			Removes: "who follows a link of another site has asked for the room",
 			File:    "internal/site/errors.go",
 			Old:     "e.Name == audit.AuthzFail && c.fromElsewhere() {",
@@ -101,7 +110,7 @@ func observe() []mutant {
 			Control: "detection",
 			Removes: "rooms that links of other sites led to are ids that were tried",
 			File:    "internal/guard/detect/rules.go",
-			Old:     `	if e.Reason == audit.ReasonForeignPage {
+			Old: `	if e.Reason == audit.ReasonForeignPage {
 		return ""
 	}
 `,
