@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"html/template"
 	"io/fs"
+	"os"
 	"path"
 	"regexp"
 	"strings"
@@ -254,7 +255,11 @@ func TestPages_haveOneIDEach(t *testing.T) {
 
 func TestFiles_whatIsNamedIsThere(t *testing.T) {
 	exists := func(from, file string) {
-		if _, err := fs.Stat(FS, file); err != nil {
+		files := fs.FS(FS)
+		if strings.HasPrefix(file, "types/") { // what only the checker reads is not served
+			files = os.DirFS(".")
+		}
+		if _, err := fs.Stat(files, file); err != nil {
 			t.Errorf("%s names %s: %v", from, file, err)
 		}
 	}

@@ -8,8 +8,8 @@ import { HELD, MOST, Timeline, rows, span } from '../static/js/state/timeline.js
 const ALICE = { id: '0190b6a0-1111-7aaa-8bbb-000000000001', username: 'alice', display_name: 'Alice' };
 const BOB = { id: '0190b6a0-1111-7aaa-8bbb-000000000002', username: 'bob', display_name: 'Bob' };
 const ROOM = '0190b6a0-5f3e-7c1a-9d2b-6f0c5d1e2a01';
-/** @typedef {import('../static/js/protocol/frames.js').Message} Message */
-/** @typedef {import('../static/js/protocol/frames.js').Change} Change */
+/** @typedef {import('../types/protocol.d.ts').Message} Message */
+/** @typedef {import('../types/protocol.d.ts').Change} Change */
 
 /** @param {number} seq @param {Partial<Message>} [o] @returns {Message} */
 const msg = (seq, o) => ({ id: `m${seq}`, seq, author: BOB, body: `body ${seq}`, created_at: '2026-11-23T09:00:00.000Z', client_id: `c${seq}`, reply_to: '', edited_at: '', deleted_at: '', reactions: [], ...o });
@@ -125,7 +125,7 @@ test('signals tell their readers once per turn', async () => {
   assert.deepEqual(seen, [2, 4]);
 });
 
-/** @typedef {import('../static/js/state/outbox.js').Pending} Pending */
+/** @typedef {import('../types/state.d.ts').Pending} Pending */
 /** @param {(p: Pending) => Promise<{seq: number}>} send @param {Map<string, Pending>} [disk] */
 function box(send, disk = new Map()) {
   const storage = {

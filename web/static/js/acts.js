@@ -1,11 +1,11 @@
 // @ts-check
-import { upload } from './net/upload.js';
-import { listOf, message, stored } from './protocol/frames.js';
+import { stored, upload } from './net/upload.js';
+import { listOf, message } from './protocol/frames.js';
 import { mountAttach } from './ui/attach.js';
 import { confirm, mountAsk, mountSearch, mountSwitcher } from './ui/dialogs.js';
 import { openSheet } from './ui/sheet.js';
 
-/** @import { Member, Message } from './protocol/frames.js' */
+/** @import { Member, Message } from '../../types/protocol.d.ts' */
 
 /** Messages found at most. */
 const FOUND = 50;

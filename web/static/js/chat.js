@@ -20,7 +20,7 @@ import { mountShortcuts } from './ui/shortcuts.js';
 import { mountTimeline } from './ui/timeline.js';
 import { drawOn, effect, flush } from './state/signal.js';
 
-/** @import { Frame, Hello, Message } from './protocol/frames.js' */
+/** @import { Frame, Hello, Message } from '../../types/protocol.d.ts' */
 
 /** Messages per page of history. */
 const PAGE = 50;
@@ -122,11 +122,11 @@ function onFrame(f) {
   if (f.type === 'room.removed') return forget(f.room_id, removal(f.reason));
   if (f.type === 'notice') { store.notice.value = notified(f.slug) || store.notice.value; return; }
   if ('room_id' in f && !store.rooms.value.has(f.room_id)) return;
-  if (store.apply(f) === 'gap') return mendGap(/** @type {import('./protocol/frames.js').Change} */ (f));
+  if (store.apply(f) === 'gap') return mendGap(/** @type {import('../../types/protocol.d.ts').Change} */ (f));
   if (f.type === 'message.new' && f.message.author.id === me.id) outbox.settle(f.message.client_id);
 }
 
-/** Something between was missed: asks for it once; if that does not help, starts from what there is. @param {import('./protocol/frames.js').Change} c */
+/** Something between was missed: asks for it once; if that does not help, starts from what there is. @param {import('../../types/protocol.d.ts').Change} c */
 function mendGap({ room_id, seq }) {
   const { head } = store.timeline(room_id);
   if (gaps.get(room_id) === head) return store.restart(room_id, seq);
@@ -302,7 +302,7 @@ const timeline = mountTimeline(store, {
 });
 const composer = mountComposer(store, {
   send(body, reply_to, uploads) {
-    if (!outbox.add(store.current.value, body, reply_to, uploads)) return 'Too many messages wait already. Discard some, or wait for the connection.';
+    if (!outbox.add(store.current.value, body, reply_to, uploads)) return 'Too many messages wait. Discard some, or wait for the connection.';
     timeline.toEnd();
     return '';
   },
@@ -334,7 +334,6 @@ byID('open-search').addEventListener('click', search);
 byID('open-new-room').addEventListener('click', opener('new-room', acts, (a) => a.newRoom()));
 byID('open-direct').addEventListener('click', opener('direct-dialog', acts, (a) => a.direct()));
 mountShortcuts({ switcher, search, sheet: () => void acts.use((a) => a.sheet()), step, idle: () => timeline.toEnd() });
-for (const event of ['keydown', 'pointerdown']) addEventListener(event, () => { menus.warm(); acts.warm(); }, { once: true, capture: true, passive: true });
 
 const heading = byID('room-title'), searchButton = byID('open-search'), notice = byID('notice'), noticeText = byID('notice-text');
 effect(() => {
@@ -361,8 +360,8 @@ document.addEventListener('visibilitychange', () => {
   const r = store.room;
   if (socket.live && r?.role) socket.request('read.mark', { room_id: r.id, seq: r.read_seq }, { within: 5000 }).catch(() => {});
 });
-let used = 0;
-for (const event of ['keydown', 'pointerdown']) addEventListener(event, () => { used = Date.now(); }, { passive: true, capture: true });
+let used = 0; // when somebody last did, and what they may want then comes at the first time
+for (const event of ['keydown', 'pointerdown']) addEventListener(event, () => { if (!used) { menus.warm(); acts.warm(); } used = Date.now(); }, { passive: true, capture: true });
 setInterval(() => { if (socket.live && Date.now() - used < LOOK_EVERY_MS) look().catch(() => {}); }, LOOK_EVERY_MS);
 
 /** Reads the rooms and the session's end again, and follows rooms that are new. */

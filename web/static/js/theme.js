@@ -8,7 +8,7 @@
 
 // What the pages cannot do without, and the style sheets: who lacks it is told (docs/browsers.md).
 addEventListener('DOMContentLoaded', () => {
-  const able = 'popover' in HTMLElement.prototype && 'noModule' in HTMLScriptElement.prototype && CSS.supports('color', 'light-dark(red, red)')
-    && ['WebSocket', 'BroadcastChannel', 'indexedDB'].every((name) => name in window);
+  // The two newest: who has them has modules, sockets, channels and a database for long.
+  const able = 'popover' in HTMLElement.prototype && CSS.supports('color', 'light-dark(red, red)');
   if (!able) document.getElementById('old-browser')?.removeAttribute('hidden');
 });

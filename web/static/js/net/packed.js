@@ -2,7 +2,7 @@
 import { PACKED, understand } from '../protocol/frames.js';
 import { pack, unpack } from '../protocol/msgpack.js';
 
-/** Frames in MessagePack; fetched when it is chosen. @type {import('./socket.js').Writing} */
+/** Frames in MessagePack; fetched when it is chosen. @type {import('../../../types/net.d.ts').Writing} */
 export const BINARY = {
   protocol: PACKED,
   write: (id, type, data) => pack({ v: 1, id, type, data }),

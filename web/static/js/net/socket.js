@@ -4,7 +4,8 @@ import { verdict } from '../protocol/codes.js';
 import { uuid7 } from '../protocol/uuid7.js';
 import { backoff } from './backoff.js';
 
-/** @import { Ack, Frame, Hello } from '../protocol/frames.js' */
+/** @import { Ack, Frame, Hello } from '../../../types/protocol.d.ts' */
+/** @import { Options, State, Writing } from '../../../types/net.d.ts' */
 
 /** A dial that has not said hello by then is given up. */
 const DIAL_MS = 10_000;
@@ -39,23 +40,6 @@ export function ownSocket(address, page) {
   if ((u.protocol !== scheme && u.protocol !== 'wss:') || u.host !== page.host || u.username || u.password || u.search || u.hash) throw new Error('the socket is not on the page’s own host');
   return u.href;
 }
-
-/**
- * @typedef {{name: 'connecting'|'resuming'|'live'|'waiting'|'offline'|'stopped'|'signed-out', words: string, at: number}} State
- *   words: why, for a person; at: for waiting, when the next dial is (ms since 1970)
- * @typedef {{out: boolean, type: string, bytes: number, note?: string, bad?: boolean}} Traffic
- * @typedef {object} Options
- * @property {string} url
- * @property {() => Promise<string>} ticket a fresh one for every dial
- * @property {(hello: Hello) => Promise<void>} resume catches up after hello; the link is live when it is done
- * @property {(frame: Frame) => void} onFrame events; answers go to whoever asked
- * @property {(state: State) => void} onState
- * @property {(t: Traffic) => void} onTraffic what the inspector shows: never content
- * @property {typeof WebSocket} [WebSocket]
- * @property {() => boolean} [online]
- */
-
-/** How frames are written on one link. @typedef {{protocol: string, write: (id: string, type: string, data: Record<string, unknown>) => string | Uint8Array<ArrayBuffer>, read: (data: unknown) => Frame | null}} Writing */
 
 /** @type {Writing} */
 const TEXT = { protocol: SUBPROTOCOL, write: encode, read: (data) => { if (typeof data !== 'string') throw new RangeError('kind'); return decode(data); } };

@@ -1,4 +1,5 @@
 // @ts-check
+import { id, number, object, string } from '../protocol/frames.js';
 import { ApiError } from './api.js';
 
 /**
@@ -20,3 +21,9 @@ export const upload = (api, path, file, progress, stop) => api.withToken((csrf) 
   stop.addEventListener('abort', () => x.abort(), { once: true });
   x.send(form);
 }));
+
+/** What became of a file, as the API tells its uploader. @param {unknown} v @returns {import('../../../types/protocol.d.ts').Stored} */
+export function stored(v) {
+  const o = object(v, 'answer');
+  return { upload_id: id(o, 'upload_id'), size: number(o, 'size'), status: string(o, 'status') };
+}

@@ -10,11 +10,11 @@
  */
 export const CLOSE = {
   1000: { retry: 'no', words: 'The server said goodbye.' }, // bye
-  1001: { retry: 'backoff', words: 'The server is going away.' }, // going_away
+  1001: { retry: 'backoff', words: 'The server restarts.' }, // going_away
   1002: { retry: 'no', words: 'This page broke the protocol.' }, // protocol_error
-  1003: { retry: 'no', words: 'The server does not take this kind of data.' }, // unsupported_data
+  1003: { retry: 'no', words: 'This page broke the protocol.' }, // unsupported_data
   1006: { retry: 'backoff', words: 'The connection broke.' }, // abnormal
-  1007: { retry: 'no', words: 'The server could not read the text.' }, // invalid_payload
+  1007: { retry: 'no', words: 'This page broke the protocol.' }, // invalid_payload
   1008: { retry: 'no', words: 'The server refused this connection.' }, // policy
   1009: { retry: 'no', words: 'A message was too big.' }, // too_big
   1011: { retry: 'backoff', words: 'Something broke on the server.' }, // internal
@@ -23,16 +23,16 @@ export const CLOSE = {
   4401: { retry: 'ticket', words: 'The ticket was too old.' }, // auth_required
   4402: { retry: 'sign-in', words: 'Your session ended: it was too old, or not used for too long.' }, // session_expired
   4403: { retry: 'sign-in', words: 'Your session was ended: by signing out, a new password, or an administrator.' }, // session_revoked
-  4405: { retry: 'sign-in', words: 'Your session was ended because your account was signed in at more places than the limit allows, and this was the oldest. If the new sign-in was not yours, sign in again and change the password.' }, // session_limit
+  4405: { retry: 'sign-in', words: 'Your session was ended: your account was signed in at more places than the limit allows. If that was not you, change the password.' }, // session_limit
   4406: { retry: 'no', words: 'You lost access to this server.' }, // authz_changed
   4408: { retry: 'no', words: 'The connection was not used for a while.' }, // idle
   4409: { retry: 'no', words: 'You have too many connections open; a newer one took this place.' }, // replaced
-  4410: { retry: 'ticket', words: 'The connection’s lease ended.' }, // lease_expired
-  4422: { retry: 'no', words: 'This page sent too much that the server could not use.' }, // too_many_invalid
+  4410: { retry: 'ticket', words: 'The ticket was too old.' }, // lease_expired
+  4422: { retry: 'no', words: 'This page broke the protocol.' }, // too_many_invalid
   4429: { retry: 'long', words: 'Too much was sent too fast.' }, // rate_limited
   4430: { retry: 'backoff', words: 'This browser could not keep up.' }, // slow_consumer
   4431: { retry: 'now', words: 'The connection went silent.' }, // heartbeat
-  4440: { retry: 'no', words: 'The server ended the tunnel.' }, // tunnel_policy
+  4440: { retry: 'no', words: 'The server refused this connection.' }, // tunnel_policy
 };
 
 /**
@@ -66,7 +66,7 @@ export const ERRORS = {
 export const meaning = (code) => (Object.hasOwn(ERRORS, code) ? ERRORS[code] : { words: 'it was refused', again: false });
 
 /** What a notice means, in words; empty: nothing to tell, as of a restart, which the close code tells. @param {string} slug */
-export const notified = (slug) => ({ session_limit: 'Your account was signed in at one more place than the limit allows, so its oldest session was ended. If that was not you, change the password and look at Sessions and devices.' })[slug] ?? '';
+export const notified = (slug) => ({ session_limit: 'Your oldest session was ended: your account was signed in at more places than the limit allows. If that was not you, change the password.' })[slug] ?? '';
 
 /** Why a room was taken away, in words. @param {string} reason */
 export const removal = (reason) => ({ banned: 'You were banned from this room.', removed: 'You were removed from this room.', left: 'You left this room.' })[reason] ?? 'You are no longer in this room.';

@@ -3,22 +3,7 @@
  * Frames of portcullis.v1. What arrives is input: a frame is read into an
  * object of known shape, field by field, or it is refused. Nothing is copied from
  * it by name, so a field that nobody expects goes nowhere.
- *
- * @typedef {{id: string, username: string, display_name: string}} Person
- * @typedef {{emoji: string, users: string[]}} Reaction
- * @typedef {{id: string, name: string, mime: string, size: number, width: number, height: number}} Upload width 0: not a picture
- * @typedef {{upload_id: string, size: number, status: string}} Stored
- * @typedef {{id: string, seq: number, author: Person, body: string, created_at: string, client_id: string, reply_to: string, edited_at: string, deleted_at: string, reactions: Reaction[], uploads: Upload[]}} Message
- * @typedef {{message_id: string, seq: number, head_seq: number, role: string}} Ack
- * @typedef {{conn_id: string, session_ends_at: string, user: Person, messages_per_minute: number, rooms_per_connection: number, ping_every_ms: number}} Hello
- * @typedef {'message.new'|'message.edited'|'message.deleted'|'reaction.changed'} ChangeType
- * @typedef {{type: ChangeType, room_id: string, seq: number, message: Message}} Change
- * @typedef {{type: 'hello', data: Hello} | {type: 'ack', re: string, data: Ack} | {type: 'error', re: string, code: string, retry_ms: number} | Change
- *   | {type: 'member.changed', room_id: string, user: Person, role: string, muted_until: string}
- *   | {type: 'room.changed', room_id: string, title: string} | {type: 'room.removed', room_id: string, reason: string}
- *   | {type: 'presence.changed', room_id: string, user: Person, online: boolean} | {type: 'typing', room_id: string, user: Person}
- *   | {type: 'read.marked', room_id: string, seq: number} | {type: 'resync', room_id: string, head_seq: number} | {type: 'notice', slug: string}
- *   | {type: 'announcement', seq: number, body: string, created_at: string}} Frame
+ * @import { Ack, Frame, Hello, Member, Message, Person, Room, Upload } from '../../../types/protocol.d.ts'
  */
 export const SUBPROTOCOL = 'portcullis.v1.json', PACKED = 'portcullis.v1.msgpack';
 
@@ -50,15 +35,15 @@ function must(ok, place) { if (!ok) throw new TypeError(place); }
 
 /** @typedef {Record<string, unknown>} Raw */
 /** @param {unknown} v @param {string} place */
-const object = (v, place) => { must(typeof v === 'object' && v !== null && !Array.isArray(v), place); return /** @type {Raw} */ (v); };
+export const object = (v, place) => { must(typeof v === 'object' && v !== null && !Array.isArray(v), place); return /** @type {Raw} */ (v); };
 /** @param {Raw} o @param {string} k */
-const string = (o, k) => { const v = Object.hasOwn(o, k) ? o[k] : undefined; must(typeof v === 'string', k); return v; };
+export const string = (o, k) => { const v = Object.hasOwn(o, k) ? o[k] : undefined; must(typeof v === 'string', k); return v; };
 /** @param {Raw} o @param {string} k */
 const optional = (o, k) => (Object.hasOwn(o, k) && o[k] !== null ? string(o, k) : '');
 /** @param {Raw} o @param {string} k */
-const id = (o, k) => { const v = string(o, k); must(ID.test(v), k); return v; };
+export const id = (o, k) => { const v = string(o, k); must(ID.test(v), k); return v; };
 /** @param {Raw} o @param {string} k */
-const number = (o, k) => { const v = Object.hasOwn(o, k) ? o[k] : undefined; must(Number.isSafeInteger(v) && /** @type {number} */ (v) >= 0, k); return /** @type {number} */ (v); };
+export const number = (o, k) => { const v = Object.hasOwn(o, k) ? o[k] : undefined; must(Number.isSafeInteger(v) && /** @type {number} */ (v) >= 0, k); return /** @type {number} */ (v); };
 /** @param {Raw} o @param {string} k */
 const count = (o, k) => (Object.hasOwn(o, k) ? number(o, k) : 0);
 /** @template T @param {Raw} o @param {string} k @param {(v: unknown) => T} each */
@@ -74,12 +59,6 @@ export function person(v) {
 function upload(v) {
   const o = object(v, 'upload');
   return { id: id(o, 'id'), name: string(o, 'name'), mime: string(o, 'mime'), size: number(o, 'size'), width: count(o, 'width'), height: count(o, 'height') };
-}
-
-/** What became of a file, as the API tells its uploader. @param {unknown} v @returns {Stored} */
-export function stored(v) {
-  const o = object(v, 'answer');
-  return { upload_id: id(o, 'upload_id'), size: number(o, 'size'), status: string(o, 'status') };
 }
 
 /** @param {unknown} v @returns {Message} */
@@ -153,7 +132,6 @@ export function understand(parsed) {
 
 /**
  * A room as GET /api/rooms lists it.
- * @typedef {{id: string, title: string, visibility: string, head_seq: number, read_seq: number, role: string, members: number, peer: Person | null}} Room
  * @param {unknown} v @returns {Room}
  */
 export function room(v) {
@@ -166,7 +144,6 @@ export function room(v) {
 
 /**
  * A member as GET /api/rooms/{id}/members lists it.
- * @typedef {{user: Person, role: string, muted_until: string, online: boolean}} Member
  * @param {unknown} v @returns {Member}
  */
 export function member(v) {

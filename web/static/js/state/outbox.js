@@ -9,24 +9,7 @@ const MAX_TRIES = 4;
 /** The least wait before such a try. */
 const AGAIN_MS = 1500;
 
-/**
- * @typedef {object} Pending a message that the server has not confirmed, or whose message.new has not come
- * @property {string} id UUIDv7, the same for every try, which is what makes a retry safe
- * @property {string} user
- * @property {string} room
- * @property {string} body
- * @property {string} reply_to empty: none
- * @property {string[]} uploads ids of its files
- * @property {number} at when it was written, ms since 1970
- * @property {'queued'|'sending'|'sent'|'failed'} status
- * @property {string} reason why it failed or waits, in words
- *
- * @typedef {object} Storage what the queue is kept in; all may fail, and then the queue lives in memory
- * @property {(user: string) => Promise<Pending[]>} load the user's; what belongs to others is deleted
- * @property {(p: Pending) => Promise<void>} put
- * @property {(id: string) => Promise<void>} delete
- * @property {() => Promise<void>} clear
- */
+/** @import { Pending } from '../../../types/state.d.ts' */
 
 /**
  * The queue of messages on their way: one at a time per room, in the order they
@@ -43,7 +26,7 @@ export class Outbox {
   /**
    * @param {object} o
    * @param {string} o.user
-   * @param {Storage} o.storage
+   * @param {import('../../../types/state.d.ts').Storage} o.storage
    * @param {(p: Pending) => Promise<{seq: number}>} o.send rejects with a code when refused, without one when the link broke
    * @param {() => void} o.changed
    */

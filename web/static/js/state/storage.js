@@ -1,5 +1,5 @@
 // @ts-check
-/** @import { Pending } from './outbox.js' */
+/** @import { Pending } from '../../../types/state.d.ts' */
 
 /** @template T @param {IDBRequest<T>} r @returns {Promise<T>} */
 const done = (r) => new Promise((resolve, reject) => { r.onsuccess = () => resolve(r.result); r.onerror = () => reject(r.error); });
@@ -8,7 +8,7 @@ const done = (r) => new Promise((resolve, reject) => { r.onsuccess = () => resol
  * The outbox on disk: one IndexedDB store, each row with the id of its user. Rows
  * are text as it was typed, readable by whoever can read this browser's profile;
  * that is why they live only while the session does.
- * @returns {import('./outbox.js').Storage}
+ * @returns {import('../../../types/state.d.ts').Storage}
  */
 export function storage() {
   /** @type {Promise<IDBDatabase> | undefined} */

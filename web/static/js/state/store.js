@@ -2,9 +2,8 @@
 import { Signal } from './signal.js';
 import { Timeline } from './timeline.js';
 
-/** @import { Frame, Member, Person, Room } from '../protocol/frames.js' */
-/** @import { Traffic } from '../net/socket.js' */
-/** @typedef {import('../net/socket.js').State} LinkState */
+/** @import { Frame, Member, Person, Room } from '../../../types/protocol.d.ts' */
+/** @import { State, Traffic } from '../../../types/net.d.ts' */
 
 /** Changes replayed at most to count what is unread in a room that nobody looks at. */
 const LOOK_BACK = 100;
@@ -21,7 +20,7 @@ export class Store {
   /** @type {Signal<Member[]>} of the current room */ members = new Signal(/** @type {Member[]} */ ([]));
   /** @type {Signal<Set<string>>} ids of people who are here */ online = new Signal(new Set());
   /** @type {Signal<Map<string, {person: Person, until: number}>>} room + user → typing */ typing = new Signal(new Map());
-  /** @type {Signal<LinkState>} */ link = new Signal(/** @type {LinkState} */ ({ name: 'connecting', words: '', at: 0 }));
+  /** @type {Signal<State>} */ link = new Signal(/** @type {State} */ ({ name: 'connecting', words: '', at: 0 }));
   /** @type {Signal<{conn: string, ends: number, perMinute: number} | null>} */ socket = new Signal(/** @type {any} */ (null));
   /** @type {Signal<(Traffic & {key: string})[]>} newest first */ frames = new Signal(/** @type {(Traffic & {key: string})[]} */ ([]));
   #frame = 0;

@@ -1,5 +1,5 @@
 // @ts-check
-/** @import { Change, Message } from '../protocol/frames.js' */
+/** @import { Change, Message } from '../../../types/protocol.d.ts' */
 
 /** Kept per room that is not on the screen: what one glance back needs. */
 const KEEP = 200;
@@ -88,7 +88,7 @@ export function span(messages, lastShown, count) {
 const BLOCK_MS = 5 * 60_000;
 
 /**
- * @typedef {import('./outbox.js').Pending} Pending
+ * @typedef {import('../../../types/state.d.ts').Pending} Pending
  * @typedef {{key: string, kind: 'day', at: string} | {key: string, kind: 'away', count: number} | {key: string, kind: 'pending', pending: Pending} | {key: string, kind: 'message', message: Message, more: boolean, quoted: Message | undefined}} Row
  */
 

@@ -3,7 +3,7 @@ import { byID, h, icon } from './h.js';
 import { size } from './files.js';
 
 /** @import { Store } from '../state/store.js' */
-/** @import { Stored } from '../protocol/frames.js' */
+/** @import { Stored } from '../../../types/protocol.d.ts' */
 /** @typedef {{file: File, words: string, state: 'sending'|'waiting'|'ready'|'failed', id: string, stop: AbortController}} Item */
 /**
  * @typedef {object} Actions

@@ -11,7 +11,7 @@ const COUNT_FROM = MAX_BODY - 600;
 const TYPING_EVERY_MS = 3000;
 
 /** @import { Store } from '../state/store.js' */
-/** @import { Message } from '../protocol/frames.js' */
+/** @import { Message } from '../../../types/protocol.d.ts' */
 /**
  * @typedef {object} Actions
  * @property {(body: string, reply_to: string, uploads: string[]) => string} send why not, in words; empty when it is queued

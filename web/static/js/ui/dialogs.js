@@ -5,7 +5,7 @@ import { moment } from './time.js';
 // What the dialogs do. Fetched when somebody begins to use the page: opener.js.
 
 /** @import { Store } from '../state/store.js' */
-/** @import { Message } from '../protocol/frames.js' */
+/** @import { Message } from '../../../types/protocol.d.ts' */
 
 /** @param {string} id */
 const dialog = (id) => byID(id, HTMLDialogElement);

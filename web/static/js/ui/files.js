@@ -1,7 +1,7 @@
 // @ts-check
 import { h } from './h.js';
 
-/** @import { Upload } from '../protocol/frames.js' */
+/** @import { Upload } from '../../../types/protocol.d.ts' */
 
 /** What people call the kinds of files. @type {Readonly<Record<string, string>>} */
 const KINDS = { 'image/png': 'PNG picture', 'image/jpeg': 'JPEG picture', 'text/plain': 'Text', 'application/pdf': 'PDF' };

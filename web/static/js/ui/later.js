@@ -1,6 +1,6 @@
 // @ts-check
 /** Said when the file of a part did not come, also at the second try. */
-export const UNLOADED = 'That part of the page could not be loaded. Try again, or reload the page: the server may be newer than it.';
+export const UNLOADED = 'That part of the page could not be loaded. Try again, or reload it.';
 
 /**
  * A part of the page that most visits do not need. Its file is fetched when it is first

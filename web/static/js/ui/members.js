@@ -5,7 +5,7 @@ import { byID, h, icon, patch, text } from './h.js';
 import { moment } from './time.js';
 
 /** @import { Store } from '../state/store.js' */
-/** @import { Member } from '../protocol/frames.js' */
+/** @import { Member } from '../../../types/protocol.d.ts' */
 /**
  * @typedef {object} Actions each resolves to '' or to why not, in words
  * @property {(username: string) => Promise<string>} invite

@@ -5,7 +5,7 @@ import { openMenu } from './menu.js';
 
 // What is in the menus of messages and members. Fetched when somebody begins to use the page.
 
-/** @import { Member } from '../protocol/frames.js' */
+/** @import { Member } from '../../../types/protocol.d.ts' */
 /** @import { Item } from './menu.js' */
 
 /** @param {HTMLElement} anchor @param {(emoji: string) => void} react */

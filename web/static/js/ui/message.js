@@ -4,9 +4,9 @@ import { h, icon } from './h.js';
 import { rich } from './rich.js';
 import { day, hour, moment, plural } from './time.js';
 
-/** @import { Message, Person } from '../protocol/frames.js' */
+/** @import { Message, Person } from '../../../types/protocol.d.ts' */
 /** @import { Row } from '../state/timeline.js' */
-/** @import { Pending } from '../state/outbox.js' */
+/** @import { Pending } from '../../../types/state.d.ts' */
 
 /** A row as an element. Clicks and keys are handled by the list, by data-act. @param {Row} row @param {Person} me @param {boolean} mayReact */
 export function element(row, me, mayReact) {

@@ -4,7 +4,7 @@ import { byID, h, icon, near, patch } from './h.js';
 import { plural } from './time.js';
 
 /** @import { Store } from '../state/store.js' */
-/** @import { Room } from '../protocol/frames.js' */
+/** @import { Room } from '../../../types/protocol.d.ts' */
 
 /** @param {Room} r */
 export const sign = (r) => (r.visibility === 'direct' ? 'person' : r.visibility === 'closed' ? 'lock' : 'hash');

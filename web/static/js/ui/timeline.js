@@ -8,10 +8,10 @@ import { singleKeys } from './shortcuts.js';
 import { plural } from './time.js';
 
 /** @import { Store } from '../state/store.js' */
-/** @import { Message } from '../protocol/frames.js' */
+/** @import { Message } from '../../../types/protocol.d.ts' */
 /**
  * @typedef {object} Actions
- * @property {(room: string) => import('../state/outbox.js').Pending[]} pending
+ * @property {(room: string) => import('../../../types/state.d.ts').Pending[]} pending
  * @property {(room: string) => Promise<number>} older loads a page of history; how many messages came
  * @property {() => void} read the newest message is on the screen
  * @property {(m: Message) => void} edit
