@@ -32,12 +32,10 @@ func (s *Service) throttle(ctx context.Context, c Caller, username string, u Use
 		s.network(c),
 		s.bucket("sign_in_pair", username+" "+c.Network.String(), float64(s.o.TriesPerMinute)/pairShare),
 	}
-	known := false
-	if u.ID != (chat.UserID{}) {
-		var err error
-		if known, err = s.o.Networks.Seen(ctx, u.ID, c.Network.String()); err != nil {
-			return nil, fmt.Errorf("look up network: %w", err)
-		}
+	// Also for a name that nobody has, which the time of the answer must not tell.
+	known, err := s.o.Networks.Seen(ctx, u.ID, c.Network.String())
+	if err != nil {
+		return nil, fmt.Errorf("look up network: %w", err)
 	}
 	passwords := s.o.Owners
 	if !known {

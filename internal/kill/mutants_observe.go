@@ -90,6 +90,15 @@ func observe() []mutant {
 		},
 		{
 			Control: "detection",
+			Removes: "whoever ends a session elsewhere has travelled",
+			File:    "internal/guard/detect/detect.go",
+			Old:     "audit.TokenReuse, audit.SessionLogout}",
+			New:     "audit.TokenReuse}",
+			Package: "./internal/guard/detect",
+			Kills:   []string{"TestObserve_whoEndsAnotherSessionIsNoTraveller"},
+		},
+		{
+			Control: "detection",
 			Removes: "what comes behind a flood is only counted",
 			File:    "internal/guard/audit/sample.go",
 			Old:     "known || len(s.about) >= sampleNews",

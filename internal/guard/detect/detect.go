@@ -166,9 +166,10 @@ type place struct {
 	movedAt   time.Time // when that was
 }
 
-// byTicket are events of handshakes that were refused: they may be a program's that was
-// handed a ticket of the browser's session, and stands elsewhere with good reason.
-var byTicket = []audit.Name{audit.HandshakeReject, audit.SessionsExceeded, audit.FailClosed, audit.LeaseUnavailable, audit.TokenReuse}
+// ofOthers are events of a session that may not be of who holds it. A refused handshake
+// can be a program's that was handed a ticket, and stands elsewhere with good reason; the
+// end of a session is told by whoever ended it.
+var ofOthers = []audit.Name{audit.HandshakeReject, audit.SessionsExceeded, audit.FailClosed, audit.LeaseUnavailable, audit.TokenReuse, audit.SessionLogout}
 
 // moved fires when one session speaks from another network and with another browser
 // shortly after it was somewhere else. A phone that changes networks keeps its browser;
@@ -176,7 +177,7 @@ var byTicket = []audit.Name{audit.HandshakeReject, audit.SessionsExceeded, audit
 // When the first browser then speaks again, both use the session at the same time, which
 // no move explains.
 func (d *Detector) moved(e audit.Event) (Firing, bool) {
-	if e.Session == "" || e.IP == "" || e.UserAgent == "" || slices.Contains(byTicket, e.Name) {
+	if e.Session == "" || e.IP == "" || e.UserAgent == "" || slices.Contains(ofOthers, e.Name) {
 		return Firing{}, false
 	}
 	last, known := d.sessions.get(e.Session)

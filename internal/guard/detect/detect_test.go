@@ -180,6 +180,28 @@ func TestObserve_aForeignPageCannotAccuseItsVisitors(t *testing.T) {
 	}
 }
 
+// The event of a session's end is about that session, and comes from whoever ended it:
+// another device of its user, or an administrator.
+//
+//control:proves detection
+func TestObserve_whoEndsAnotherSessionIsNoTraveller(t *testing.T) {
+	d := detector(t)
+	laptop := audit.Event{At: begin, Name: audit.TokenCreated, User: "alice", Session: "laptop", IP: "203.0.113.1/32", UserAgent: "Firefox"}
+	ended := audit.Event{At: begin.Add(time.Minute), Name: audit.SessionLogout, User: "alice", Session: "laptop", IP: "198.51.100.7/32", UserAgent: "Safari"}
+	excess := ended
+	excess.Name = audit.SessionsExceeded
+	for _, e := range []audit.Event{laptop, ended, excess} {
+		if fired := d.Observe(e); len(fired) > 0 {
+			t.Errorf("%s: %+v", e.Name, fired)
+		}
+	}
+	thief := ended
+	thief.Name = audit.TokenCreated
+	if fired := d.Observe(thief); len(fired) != 1 || fired[0].Rule != "session_moved" {
+		t.Errorf("a copied cookie: %+v", fired)
+	}
+}
+
 // honest is a day of people who mean no harm: the events that they cause, in order.
 func honest(hours int) (events []audit.Event) {
 	r := rand.New(rand.NewPCG(1, 2)) // the same day every time
