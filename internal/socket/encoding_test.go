@@ -158,3 +158,23 @@ func TestBatch_repacksOnceAndKeepsItsMarks(t *testing.T) {
 		t.Errorf("after seq 1 comes %x, whose last frame should hold %x", rest, got)
 	}
 }
+
+// The last word before a planned end is in the client's encoding, as all others are.
+func TestShutdown_saysSoInTheEncodingOfEachClient(t *testing.T) {
+	w := newWorld(t)
+	packed := w.login().packed("/ws")
+	if f := packed.readPacked(); f.Type != "hello" {
+		t.Fatalf("%+v", f)
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.server.Shutdown(t.Context()) }()
+	if f := packed.readPacked(); f.Type != "notice" {
+		t.Errorf("%+v, want the notice", f)
+	}
+	if code := packed.closed(); code != int(closeRestart) {
+		t.Errorf("closed with %d", code)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -27,11 +27,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	s.hub.close()
 
-	notice := appendFrame(nil, opText, wire.Notice(nil, noticeSlug))
+	notice := &batch{buf: appendFrame(nil, opText, wire.Notice(nil, noticeSlug))}
 	conns := s.hub.everyone()
 	for _, c := range conns {
 		if c.is(ready) && c.route.door == nil {
-			c.put(entry{b: notice})
+			c.put(entry{b: notice.in(c.encoding).buf})
 		}
 	}
 	rand.Shuffle(len(conns), func(i, j int) { conns[i], conns[j] = conns[j], conns[i] })
