@@ -161,7 +161,7 @@ func TestBatch_repacksOnceAndKeepsItsMarks(t *testing.T) {
 
 // The last word before a planned end is in the client's encoding, as all others are.
 func TestShutdown_saysSoInTheEncodingOfEachClient(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, overTCP)
 	packed := w.login().packed("/ws")
 	if f := packed.readPacked(); f.Type != "hello" {
 		t.Fatalf("%+v", f)
