@@ -166,6 +166,7 @@ func TestShutdown_saysSoInTheEncodingOfEachClient(t *testing.T) {
 	if f := packed.readPacked(); f.Type != "hello" {
 		t.Fatalf("%+v", f)
 	}
+	packed.askPacked(wire.RoomJoin, map[string]any{"room_id": w.chat.room().String()}) // hello is sent before the connection is ready
 	done := make(chan error, 1)
 	go func() { done <- w.server.Shutdown(t.Context()) }()
 	if f := packed.readPacked(); f.Type != "notice" {
