@@ -47,6 +47,10 @@ const (
 	// MaxPageBytes bounds the same by size: an answer waits in memory for whoever asked, who
 	// may read it a byte at a time and ask again meanwhile. It is a piece of a file.
 	MaxPageBytes = 256 << 10
+	// MaxReactions bounds those of one message, which are told to the whole room at every
+	// change of one: 20 KiB, as much as the longest message, and not a megabyte from a room
+	// in which a thousand people reacted.
+	MaxReactions = 500
 	// MaxMissed is the longest gap that a resume replays; a longer one is answered with a resync.
 	MaxMissed = 200
 	// MaxMissedBytes bounds the same by size: a resume is cheap to ask for and dear to give.

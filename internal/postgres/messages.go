@@ -206,8 +206,9 @@ func (r *Rooms) Delete(ctx context.Context, own, others []authz.Role, by chat.Us
 
 const (
 	addReaction query = `INSERT INTO reactions (message_id, user_id, emoji, at) SELECT $1, $2, $3, $4
-		WHERE EXISTS (SELECT 1 FROM reactions WHERE message_id = $1 AND emoji = $3)
-			OR (SELECT count(DISTINCT emoji) FROM reactions WHERE message_id = $1) < $5 ON CONFLICT DO NOTHING`
+		WHERE (SELECT count(*) FROM reactions WHERE message_id = $1) < $6
+			AND (EXISTS (SELECT 1 FROM reactions WHERE message_id = $1 AND emoji = $3)
+				OR (SELECT count(DISTINCT emoji) FROM reactions WHERE message_id = $1) < $5) ON CONFLICT DO NOTHING`
 	haveReaction query = `SELECT true FROM reactions WHERE message_id = $1 AND user_id = $2 AND emoji = $3`
 	dropReaction query = `DELETE FROM reactions WHERE message_id = $1 AND user_id = $2 AND emoji = $3`
 	readHead     query = `SELECT head_seq, epoch FROM rooms WHERE id = $1`
@@ -229,7 +230,7 @@ func (r *Rooms) React(ctx context.Context, roles []authz.Role, by chat.UserID, r
 		}
 		do := statement{dropReaction, []any{id.UUID, by.UUID, emoji}}
 		if add {
-			do = statement{addReaction, []any{id.UUID, by.UUID, emoji, now, r.quotas.Emojis}}
+			do = statement{addReaction, []any{id.UUID, by.UUID, emoji, now, r.quotas.Emojis, chat.MaxReactions}}
 		}
 		n, err := exec(ctx, c, do.query, do.args...)
 		if err != nil {
@@ -243,7 +244,7 @@ func (r *Rooms) React(ctx context.Context, roles []authz.Role, by chat.UserID, r
 			if _, have, err := one(ctx, c, value[bool], haveReaction, id.UUID, by.UUID, emoji); err != nil {
 				return err
 			} else if !have {
-				return overQuota("This message has as many different reactions as one may have.")
+				return overQuota("This message has as many reactions as one may have.")
 			}
 		}
 		got, err = must(one(ctx, c, func(r row) (chat.Change, error) {

@@ -159,3 +159,35 @@ func TestReact_stopsAtSoManyDifferentEmojis(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+//control:proves business-limits
+func TestReact_stopsAtSoManyReactions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	ann := w.user("ann")
+	room := w.room(ann, chat.Open)
+	popular := w.post(ann, room, "who comes along?").Message.ID
+	w.raw(`WITH crowd AS (
+	INSERT INTO users (id, username, display_name, role, password_hash, created_at)
+	SELECT gen_random_uuid(), 'fan' || g || 'x', 'Fan', 'user', '$argon2id$', now() FROM generate_series(1, $2::int) g RETURNING id
+) INSERT INTO reactions (message_id, user_id, emoji, at) SELECT $1, id, '👍', now() FROM crowd`, popular.UUID, chat.MaxReactions-1)
+	react := func(emoji string, add bool) error {
+		_, _, err := w.Rooms().React(w.ctx, authz.Roles(authz.React), ann.ID, room, popular, emoji, add)
+		return err
+	}
+	if err := react("👍", true); err != nil {
+		t.Fatalf("the last that fits: %v", err)
+	}
+	if err := react("🎉", true); chat.KindOf(err) != chat.Quota {
+		t.Errorf("one more: %v, want the quota", err)
+	}
+	if err := react("👍", true); err != nil {
+		t.Errorf("the same once more: %v", err)
+	}
+	if err := react("👍", false); err != nil {
+		t.Errorf("to take it back: %v", err)
+	}
+	if err := react("🎉", true); err != nil {
+		t.Errorf("in the place of the one that was taken back: %v", err)
+	}
+}
