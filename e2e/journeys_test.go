@@ -302,7 +302,7 @@ func oneTooMany(t *testing.T, b browser) {
 	newest.signIn("dora", attack.Password)
 	oldest.excuse("status of 401")
 	oldest.until("document.querySelector('[data-testid=signed-out]')?.innerText.includes('at more places than the limit allows')")
-	phone.until("document.getElementById('notice').checkVisibility() && document.getElementById('notice-text').textContent.includes('its oldest session was ended')")
+	phone.until("document.getElementById('notice').checkVisibility() && document.getElementById('notice-text').textContent.includes('Your oldest session was ended')")
 	newest.until("document.getElementById('notice').checkVisibility() && document.getElementById('notice-text').textContent.includes('You were signed in at 3 places, and the limit is 2: the oldest was signed out (Chrome')")
 	newest.shoot("one-too-many")
 	newest.visit("/sessions")

@@ -15,6 +15,9 @@ import (
 	"example.com/portcullis/internal/secret"
 )
 
+// patience is far longer than a line takes to get into the log.
+const patience = 10 * time.Second
+
 // forger makes tickets with a key that is not theirs.
 type forger struct{ keys string }
 
@@ -191,9 +194,9 @@ func leakedLog(ctx context.Context, s *stage) error {
 		func() error {
 			return s.step("whoever has the log looks for secrets", func() (string, error) {
 				_, key, _ := strings.Cut(s.nodes[0].keys, ":")
-				log := s.log.String()
-				if len(log) < 1000 || !strings.Contains(log, "ws_handshake_reject") {
-					return "", errors.New("this is not the log of what happened")
+				log, err := s.written(ctx, "ws_handshake_reject")
+				if err != nil {
+					return "", err
 				}
 				secrets := map[string]string{"cookie": sc.victim.cookie, "csrf token": sc.victim.csrf, "ticket": ticketText, "ticket key": key, "password": sc.victim.password, "message": said,
 					"session id": sc.victim.sid, "database URL": s.stack.Database.Reveal(), "redis URL": s.stack.RedisURL.Reveal()}
@@ -222,4 +225,23 @@ func leakedLog(ctx context.Context, s *stage) error {
 			)
 		},
 	)
+}
+
+// written returns the log once it tells of what: it is written beside what it tells of,
+// so that nobody waits for it.
+func (s *stage) written(ctx context.Context, what string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if log := s.log.String(); strings.Contains(log, what) {
+			return log, nil
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return "", fmt.Errorf("this is not the log of what happened: no %s within %s", what, patience)
+		}
+	}
 }
