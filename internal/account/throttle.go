@@ -40,7 +40,8 @@ func (s *Service) throttle(ctx context.Context, c Caller, username string, u Use
 	passwords := s.o.Owners
 	if !known {
 		passwords = s.o.Passwords
-		buckets = append(buckets, s.bucket("sign_in_account", username, float64(s.o.TriesPerMinute)*accountTimes), s.strangers())
+		// Not the bare name: blocks are found by keys, and a name may be typed like a network.
+		buckets = append(buckets, s.bucket("sign_in_account", "@"+username, float64(s.o.TriesPerMinute)*accountTimes), s.strangers())
 	}
 	return passwords, s.budget(ctx, c, username, buckets...)
 }

@@ -3,10 +3,12 @@ package account_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"example.com/portcullis/internal/account"
 	"example.com/portcullis/internal/chat"
+	"example.com/portcullis/internal/guard/ratelimit"
 )
 
 // owners is the queue of those who come from a network that their account knows.
@@ -76,5 +78,36 @@ func TestSignIn_aQueueFullOfStrangersIsNotInFrontOfTheOwner(t *testing.T) {
 	}
 	if _, err := w.signIn(home, "alice", good); err != nil {
 		t.Errorf("alice at home: %v", err)
+	}
+}
+
+// takes remembers the keys of the buckets that are drawn from.
+type takes struct {
+	ratelimit.Source
+	keys []string
+}
+
+func (k *takes) Take(ctx context.Context, buckets []ratelimit.Bucket, cost int) (ratelimit.Result, error) {
+	for _, b := range buckets {
+		k.keys = append(k.keys, b.Key)
+	}
+	return k.Source.Take(ctx, buckets, cost)
+}
+
+// Blocks are looked up by the keys of buckets (guard/response). Who types a network or an
+// id as a name must not be told whether it is blocked.
+//
+//control:proves throttle
+func TestSignIn_aNameIsNeverTakenForANetworkOrAUser(t *testing.T) {
+	var taken *takes
+	w := newWorld(t, func(o *account.Options) {
+		taken = &takes{Source: o.Limits}
+		o.Limits = taken
+	})
+	for _, name := range []string{"203.0.113.199/32", "2001:db8::/64", "0190b6a0-1111-7aaa-8bbb-000000000001"} {
+		_, _ = w.signIn("192.0.2.1", name, "guess-guess-guess")
+		if slices.Contains(taken.keys, name) {
+			t.Errorf("%q is the key of a budget", name)
+		}
 	}
 }

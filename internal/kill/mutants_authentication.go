@@ -141,6 +141,15 @@ func authentication() []mutant {
 		},
 		{
 			Control: "throttle",
+			Removes: "a name that is typed like a network is looked up among the blocked ones",
+			File:    "internal/account/throttle.go",
+			Old:     `"@"+username`,
+			New:     `username`,
+			Package: "./internal/account",
+			Kills:   []string{"TestSignIn_aNameIsNeverTakenForANetworkOrAUser"},
+		},
+		{
+			Control: "throttle",
 			Removes: "guessing has no budget",
 			File:    "internal/account/throttle.go",
 			Old:     "if got.Allowed {",

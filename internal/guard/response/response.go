@@ -271,7 +271,8 @@ type limited struct {
 }
 
 // Limit is next, with less for those who are throttled and nothing for those who are
-// blocked. Buckets are about a network or a user by their keys, whatever their names.
+// blocked. Buckets are about a network or a user by their keys, whatever their names: a
+// key that a client typed must not have that form.
 //
 //control:name response
 func (b *Book) Limit(next ratelimit.Source) ratelimit.Source { return limited{b, next} }
