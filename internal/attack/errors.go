@@ -3,11 +3,13 @@ package attack
 import (
 	"context"
 	"net/http"
+	"regexp"
 	"strings"
 )
 
-// confessions are words that only an error text of the inside holds.
-var confessions = []string{"goroutine ", ".go:", "panic", "sqlstate", "pgx", "postgres", "redis", "select ", "insert into", "runtime error", "/home/", "/src/", "nil pointer", "x509"}
+// confessions are words that only an error text of the inside holds. The short ones count
+// as whole words: a random token may have their letters.
+var confessions = regexp.MustCompile(`(?i)\b(pgx(pool|conn)?|x509|panic|redis)\b|goroutine |\.go:|sqlstate|postgres|\bselect |insert into|runtime error|/home/|/src/|nil pointer`)
 
 // errorAttacks break things on purpose and read what comes back.
 func errorAttacks() []Attack {
@@ -37,10 +39,8 @@ func errorAttacks() []Attack {
 				if err != nil {
 					return Outcome{}, err
 				}
-				for _, word := range confessions {
-					if strings.Contains(strings.ToLower(string(a.Body)), word) {
-						return won("%s %s answered %d and says %q", call.method, call.path, a.Status, word)
-					}
+				if word := confessions.Find(a.Body); word != nil {
+					return won("%s %s answered %d and says %q", call.method, call.path, a.Status, word)
 				}
 				if a.Status == http.StatusInternalServerError {
 					return won("%s %s breaks the server: %s", call.method, call.path, a.Body)
