@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("kill", flag.ContinueOnError)
 	only := flags.String("only", "", "run the mutants of this control alone, and write nothing")
 	check := flags.Bool("check", false, "fail if docs/evidence/kill-matrix.* would change, instead of writing it")
-	workers := flags.Int("workers", 2, "how many mutants are tested at the same time")
+	workers := flags.Int("workers", 3, "how many mutants are tested at the same time: many of them wait")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
