@@ -18,7 +18,7 @@ setup: ## install what the tests need (Debian as root), or say what is missing
 	@npm ci --prefix e2e --no-audit --no-fund --silent
 
 test: CHECK = -check
-test: setup lint race js kill evidence ## everything that a change must pass: CI runs exactly this
+test: setup lint evidence js race kill ## everything that a change must pass: CI runs exactly this
 
 lint: ## gofmt, vet, staticcheck, modernizers, module checks
 	@test -z "$$(gofmt -l $$(git ls-files '*.go' | xargs ls 2>/dev/null) | tee /dev/stderr)" || { echo "run gofmt -w on these files"; exit 1; }
