@@ -138,7 +138,11 @@ func (b *Backends) CheckRole(ctx context.Context) error {
 
 // VerifyLog walks along the security log's chain, with the key of this configuration.
 func (b *Backends) VerifyLog(ctx context.Context, c config.Config, from int64, head *audit.Head) (audit.Report, error) {
-	chain, err := auditChain(ctx, c, b)
+	key, err := auditKey(ctx, c, b)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	chain, err := audit.NewChain(key)
 	if err != nil {
 		return audit.Report{}, err
 	}

@@ -36,6 +36,7 @@ import (
 	"example.com/portcullis/internal/guard/ticket"
 	guard "example.com/portcullis/internal/guard/tunnel"
 	"example.com/portcullis/internal/postgres"
+	"example.com/portcullis/internal/secret"
 	"example.com/portcullis/internal/site"
 	"example.com/portcullis/internal/socket"
 	"example.com/portcullis/internal/tunnel"
@@ -62,7 +63,11 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	chain, err := auditChain(ctx, c, b)
+	key, err := auditKey(ctx, c, b)
+	if err != nil {
+		return Parts{}, err
+	}
+	chain, err := audit.NewChain(key)
 	if err != nil {
 		return Parts{}, err
 	}
@@ -102,7 +107,7 @@ func Hardened(ctx context.Context, c config.Config, b *Backends, log *slog.Logge
 	addresses := clientip.New(c.TrustedProxies)
 
 	memory := ratelimit.NewMemory(now)
-	fan, err := fanout.New(fanout.Options{Redis: b.Redis, Prefix: redisPrefix, Node: node, Log: log, Audit: events, Registerer: registry,
+	fan, err := fanout.New(fanout.Options{Redis: b.Redis, Prefix: redisPrefix, Key: key, Node: node, Log: log, Audit: events, Registerer: registry,
 		Source: source{b.DB.Rooms(), b.DB.Revocations()}})
 	if err != nil {
 		return Parts{}, err
@@ -265,19 +270,17 @@ func ticketKeys(ctx context.Context, c config.Config, b *Backends) ([]ticket.Key
 	return b.DB.Keys().TicketKeys(ctx)
 }
 
-// auditChain has the configured key, or in development that of the database.
-func auditChain(ctx context.Context, c config.Config, b *Backends) (*audit.Chain, error) {
+// auditKey is the configured key, or in development that of the database. Neither Redis
+// nor, in production, PostgreSQL has it, so what one node seals with it another believes.
+func auditKey(ctx context.Context, c config.Config, b *Backends) (secret.Bytes, error) {
 	key, err := c.AuditKeyBytes()
 	if err == nil && key.Len() == 0 {
 		if c.Production() {
-			return nil, errors.New("app: production needs a key for the security log") // config refuses it first
+			return secret.Bytes{}, errors.New("app: production needs a key for the security log") // config refuses it first
 		}
 		key, err = b.DB.Keys().AuditKey(ctx)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return audit.NewChain(key)
+	return key, err
 }
 
 // source joins what fan-out reads from PostgreSQL.

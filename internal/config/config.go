@@ -49,7 +49,7 @@ type Config struct {
 	RedisCA     string      `env:"PORTCULLIS_REDIS_CA" doc:"Certificates in PEM of the authority that signs Redis's. Empty: those that the system trusts."`
 	Clamd       string      `env:"PORTCULLIS_CLAMD" doc:"A ClamAV daemon on this machine, unix:/run/clamav/clamd.ctl or tcp:127.0.0.1:3310: a file is published when it has called it clean. Empty: only the built-in test signature is looked for, and production takes no files but pictures."`
 	TicketKeys  []TicketKey `env:"PORTCULLIS_TICKET_KEYS" doc:"Keys that sign socket tickets: kid:base64 of 32 bytes, comma-separated; the first signs, all verify. Required in production. Also PORTCULLIS_TICKET_KEYS_FILE."`
-	AuditKey    secret.Text `env:"PORTCULLIS_AUDIT_KEY" doc:"Key of the security log's hash chain: base64 of 32 random bytes, the same on every node and on no database server. Required in production. Also PORTCULLIS_AUDIT_KEY_FILE."`
+	AuditKey    secret.Text `env:"PORTCULLIS_AUDIT_KEY" doc:"Key of the security log's hash chain and of the seal on what nodes tell each other through Redis: base64 of 32 random bytes, the same on every node and on no database server. Required in production. Also PORTCULLIS_AUDIT_KEY_FILE."`
 
 	MessagesPerMinute   int `env:"PORTCULLIS_MESSAGES_PER_MINUTE" default:"100" min:"1" max:"6000" doc:"Messages per connection and minute; the budgets of user, IP prefix and room are multiples of it."`
 	MessageBurst        int `env:"PORTCULLIS_MESSAGE_BURST" default:"20" min:"1" max:"1000" doc:"Messages that a connection may send at once."`

@@ -17,7 +17,7 @@ const (
 	maxEvent = 256 << 10
 	// versionMark begins every event of this version. Nodes of another version are
 	// not understood and not guessed at; the sweep brings what they wrote.
-	versionMark = `{"V":1,`
+	versionMark = `{"V":2,`
 )
 
 // event is what nodes tell each other. Exactly one of the pointers is set.
@@ -30,7 +30,7 @@ type event struct {
 }
 
 func encode(e event) ([]byte, error) {
-	e.V = 1
+	e.V = 2
 	b, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encode event: %w", err)

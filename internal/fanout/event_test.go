@@ -41,7 +41,7 @@ func TestEvent_survivesTheJourney(t *testing.T) {
 	tunnel.Session, tunnel.Tunnel = chat.SessionID{}, "bastion"
 	later := r
 	later.Until = r.At.Add(time.Hour)
-	for _, want := range []event{{V: 1, Node: "n", Change: &c}, {V: 1, Node: "n", Signal: &s}, {V: 1, Node: "n", Revocation: &r}, {V: 1, Node: "n", Revocation: &tunnel}, {V: 1, Node: "n", Revocation: &later}} {
+	for _, want := range []event{{V: 2, Node: "n", Change: &c}, {V: 2, Node: "n", Signal: &s}, {V: 2, Node: "n", Revocation: &r}, {V: 2, Node: "n", Revocation: &tunnel}, {V: 2, Node: "n", Revocation: &later}} {
 		b, err := encode(want)
 		if err != nil {
 			t.Fatal(err)
@@ -93,10 +93,10 @@ func TestDecode_refusesHostileEvents(t *testing.T) {
 		want       refusal
 	}{
 		{"empty", "", otherVersion},
-		{"newer version", strings.Replace(good, `{"V":1,`, `{"V":2,"New":true,`, 1), otherVersion},
-		{"version 10", strings.Replace(good, `{"V":1,`, `{"V":10,`, 1), otherVersion},
-		{"not JSON", `{"V":1,`, malformed},
-		{"nothing in it", `{"V":1,"Node":"n"}`, malformed},
+		{"newer version", strings.Replace(good, `{"V":2,`, `{"V":3,"New":true,`, 1), otherVersion},
+		{"version 10", strings.Replace(good, `{"V":2,`, `{"V":20,`, 1), otherVersion},
+		{"not JSON", `{"V":2,`, malformed},
+		{"nothing in it", `{"V":2,"Node":"n"}`, malformed},
 		{"two things in it", strings.Replace(good, `"Node":"n"`, `"Node":"n","Signal":{"Kind":"typing","Room":"`+roomA.String()+`"}`, 1), malformed},
 		{"unknown key", strings.Replace(good, `"Node":"n"`, `"Node":"n","Extra":1`, 1), malformed},
 		{"key twice", strings.Replace(good, `"Node":"n"`, `"Node":"n","Node":"m"`, 1), malformed},
@@ -118,9 +118,9 @@ func TestDecode_refusesHostileEvents(t *testing.T) {
 		{"no message id", spoil(func(c *chat.Change) { c.Message.ID = chat.MessageID{} }), malformed},
 		{"body too long", spoil(func(c *chat.Change) { c.Message.Body = strings.Repeat("a", chat.MaxBody+1) }), malformed},
 		{"too large", good + strings.Repeat(" ", maxEvent), tooLarge},
-		{"deep", `{"V":1,"Node":"n","Change":` + strings.Repeat(`{"Message":`, 20_000) + `}`, malformed},
-		{"signal of an unknown kind", `{"V":1,"Node":"n","Signal":{"Kind":"hello","Room":"` + roomA.String() + `"}}`, malformed},
-		{"signal with an unknown role", `{"V":1,"Node":"n","Signal":{"Kind":"member.changed","Room":"` + roomA.String() + `","Role":"god"}}`, malformed},
+		{"deep", `{"V":2,"Node":"n","Change":` + strings.Repeat(`{"Message":`, 20_000) + `}`, malformed},
+		{"signal of an unknown kind", `{"V":2,"Node":"n","Signal":{"Kind":"hello","Room":"` + roomA.String() + `"}}`, malformed},
+		{"signal with an unknown role", `{"V":2,"Node":"n","Signal":{"Kind":"member.changed","Room":"` + roomA.String() + `","Role":"god"}}`, malformed},
 		{"revocation of nobody", revoke(func(r *chat.Revocation) { r.Session = chat.SessionID{} }), malformed},
 		{"standing of nobody", revoke(func(r *chat.Revocation) { r.Room, r.User = roomA, chat.UserID{} }), malformed},
 		{"a later end of no session", revoke(func(r *chat.Revocation) { r.Session, r.Room, r.Until = chat.SessionID{}, roomA, r.At }), malformed},
@@ -147,7 +147,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	f.Add([]byte(`{"V":1,"Node":"n","Signal":{}}`))
+	f.Add([]byte(`{"V":2,"Node":"n","Signal":{}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, err := decode(data)
 		if _, refused := errors.AsType[refusal](err); err != nil && !refused {

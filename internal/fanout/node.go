@@ -23,15 +23,16 @@
 //   - A node that has heard neither Redis nor PostgreSQL for Polls.Blind says so to
 //     the Sink, which closes its sockets: nothing is better than stale rights.
 //
-// What arrives from Redis is input: capped, decoded strictly, with ids parsed, the
+// What arrives from Redis is input: it carries a seal of a key that Redis does not have
+// (seal.go), and even then it is capped, decoded strictly, with ids parsed, the
 // room compared with the channel, and a seq that the Source does not know thrown
 // away. Every key and channel begins with Options.Prefix, so that an ACL user with
 // that prefix suffices. Queues are bounded; what does not fit is dropped, counted
 // and repaired.
 //
-// Not covered: who can write to Redis can invent the next message of a room on
-// screens, in the place of the real one (never in the history), and close sockets.
-// Give Redis a password, TLS and an ACL. Nothing here needs Redis to keep data.
+// Not covered: who can write to Redis can hold back what nodes say, say it again, and
+// forge heartbeats; the polls of PostgreSQL bring what matters all the same, late. Give
+// Redis a password, TLS and an ACL. Nothing here needs Redis to keep data.
 package fanout
 
 import (
@@ -49,6 +50,7 @@ import (
 
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/secret"
 )
 
 // Source is the truth, in PostgreSQL.
@@ -109,6 +111,7 @@ func (p Polls) orDefaults() Polls {
 type Options struct {
 	Redis      redis.UniversalClient // see Connect
 	Prefix     string                // of every key and channel, with its separator: "portcullis:"
+	Key        secret.Bytes          // 32 bytes or more, the same on every node and not in Redis; see seal
 	Node       string                // name in logs and envelopes; need not be unique
 	Log        *slog.Logger
 	Audit      audit.Recorder
@@ -141,6 +144,7 @@ type Node struct {
 	source  Source
 	sink    Sink
 	polls   Polls
+	seal    seal
 	metrics *metrics
 
 	outbox      *outbox              // changes and signals on their way to Redis
@@ -168,11 +172,17 @@ type Node struct {
 	lastRedis atomic.Int64 // when Redis said anything, as Unix nanoseconds
 	lastStore atomic.Int64 // when the Source answered
 	storeDown atomic.Bool  // its last answer was an error
+
+	toldForged atomic.Int64 // when the log was told of a forged event
 }
 
 // New returns a Node that does nothing yet. Give it a Sink and call Run.
 func New(o Options) (*Node, error) {
 	if err := o.check(); err != nil {
+		return nil, err
+	}
+	key, err := newSeal(o.Key)
+	if err != nil {
 		return nil, err
 	}
 	m, err := newMetrics(o.Registerer)
@@ -181,7 +191,7 @@ func New(o Options) (*Node, error) {
 	}
 	n := &Node{
 		redis: o.Redis, prefix: o.Prefix, self: o.Node + "." + rand.Text()[:10], log: o.Log,
-		audit: o.Audit, source: o.Source, sink: o.Sink, polls: o.Polls.orDefaults(), metrics: m,
+		audit: o.Audit, source: o.Source, sink: o.Sink, polls: o.Polls.orDefaults(), seal: key, metrics: m,
 		outbox:      newOutbox(),
 		revocations: make(chan chat.Revocation, maxRevocations),
 		sweepNow:    make(chan struct{}, 1),

@@ -25,7 +25,7 @@ func TestNew_refusesMissingParts(t *testing.T) {
 	client := redis.NewClient(&redis.Options{})
 	defer client.Close()
 	registry := prometheus.NewRegistry()
-	o := Options{Redis: client, Prefix: "p:", Node: "n", Log: slog.New(slog.DiscardHandler), Audit: &records{}, Registerer: registry, Source: newHistory()}
+	o := Options{Redis: client, Key: ourKey, Prefix: "p:", Node: "n", Log: slog.New(slog.DiscardHandler), Audit: &records{}, Registerer: registry, Source: newHistory()}
 	n, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func TestReceive_refusesWhatRedisInvents(t *testing.T) {
 	forge := func(channel chat.RoomID, e event) {
 		t.Helper()
 		e.Node = "elsewhere"
-		data, err := encode(e)
+		data, err := ours.pack(e)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,7 +266,7 @@ func TestReceive_refusesWhatRedisInvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, soon, func() bool {
-		return count(t, n.metrics.refused.WithLabelValues("channel")) == 3 && count(t, n.metrics.refused.WithLabelValues("version")) == 1
+		return count(t, n.metrics.refused.WithLabelValues("channel")) == 3 && count(t, n.metrics.refused.WithLabelValues("forged")) == 1
 	})
 	n.Publish(t.Context(), h.write(roomA, 1))
 	n.reaches(t, roomA, 1)
@@ -293,7 +293,7 @@ func TestDeliver_anInventedEpochIsNotBelieved(t *testing.T) {
 	n.reaches(t, roomA, 1)
 	forged := change(roomA, 2)
 	forged.Epoch = math.MaxInt64
-	data, err := encode(event{Node: "elsewhere", Change: &forged})
+	data, err := ours.pack(event{Node: "elsewhere", Change: &forged})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +390,7 @@ func TestNode_needsNoMoreThanItsPrefix(t *testing.T) {
 	}
 	registry := prometheus.NewRegistry()
 	sink := newSockets()
-	n, err := New(Options{Redis: client, Prefix: p, Node: "n", Log: slog.New(slog.DiscardHandler), Audit: &records{}, Registerer: registry, Source: h, Sink: sink, Polls: lazy})
+	n, err := New(Options{Redis: client, Key: ourKey, Prefix: p, Node: "n", Log: slog.New(slog.DiscardHandler), Audit: &records{}, Registerer: registry, Source: h, Sink: sink, Polls: lazy})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -400,7 +400,7 @@ func TestNode_needsNoMoreThanItsPrefix(t *testing.T) {
 	t.Cleanup(func() { cancel(); wg.Wait() })
 	testkit.Eventually(t, soon, func() bool { return n.Health().Redis })
 	r := sessionEnd()
-	data, err := encode(event{Node: "other", Revocation: &r})
+	data, err := ours.pack(event{Node: "other", Revocation: &r})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func (n *Node) queue(e event, room chat.RoomID, share int64) {
 		return
 	}
 	e.Node = n.self
-	data, err := encode(e)
+	data, err := n.seal.pack(e)
 	if err != nil {
 		n.metrics.dropped.WithLabelValues("not_encodable").Inc()
 		return

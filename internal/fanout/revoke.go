@@ -110,7 +110,7 @@ func (n *Node) sendRevocations(ctx context.Context) {
 }
 
 func (n *Node) addToStream(ctx context.Context, r chat.Revocation) bool {
-	data, err := encode(event{Node: n.self, Revocation: &r})
+	data, err := n.seal.pack(event{Node: n.self, Revocation: &r})
 	if err != nil {
 		n.metrics.dropped.WithLabelValues("not_encodable").Inc()
 		return true
@@ -205,12 +205,12 @@ func (n *Node) readStream(ctx context.Context, at string) (string, error) {
 		for _, m := range s.Messages {
 			at = m.ID
 			text, _ := m.Values["e"].(string)
-			e, err := decode([]byte(text))
+			e, err := n.seal.unpack([]byte(text))
 			if err == nil && e.Revocation == nil {
 				err = malformed
 			}
 			if reason, refused := errors.AsType[refusal](err); refused {
-				n.metrics.refused.WithLabelValues(string(reason)).Inc()
+				n.refuse(ctx, reason)
 				continue
 			}
 			if e.Node != n.self {

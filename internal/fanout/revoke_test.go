@@ -92,7 +92,7 @@ func TestRevoke_survivesALostStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := sessionEnd()
-	data, err := encode(event{Node: "other", Revocation: &r})
+	data, err := ours.pack(event{Node: "other", Revocation: &r})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestRevoke_ignoresGarbageInTheStream(t *testing.T) {
 	a, b := startNode(t, url, p, h, lazy), startNode(t, url, p, h, lazy)
 	b.hears(t, a)
 	c := change(roomA, 1)
-	wrong, err := encode(event{Node: "other", Change: &c})
+	wrong, err := ours.pack(event{Node: "other", Change: &c})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func (n *Node) session(ctx context.Context) error {
 			case n.bellChannel():
 				n.sink.Announced()
 			default:
-				n.receive(m.Channel, []byte(m.Payload))
+				n.receive(ctx, m.Channel, []byte(m.Payload))
 			}
 		}
 	}
@@ -171,10 +171,10 @@ func (n *Node) subscribed(channel string) {
 }
 
 // receive takes one event of a room's channel.
-func (n *Node) receive(channel string, data []byte) {
-	e, err := decode(data)
+func (n *Node) receive(ctx context.Context, channel string, data []byte) {
+	e, err := n.seal.unpack(data)
 	if reason, refused := errors.AsType[refusal](err); refused {
-		n.metrics.refused.WithLabelValues(string(reason)).Inc()
+		n.refuse(ctx, reason)
 		return
 	}
 	switch {

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -31,6 +32,12 @@ var quick = Polls{Beat: 50 * time.Millisecond, Every: 125 * time.Millisecond, Un
 
 // lazy are times that bring nothing by themselves within a test: what arrives came by push.
 var lazy = Polls{Beat: 50 * time.Millisecond, Every: time.Hour, Unhealthy: time.Hour, Blind: time.Hour, Gap: time.Millisecond}
+
+// ourKey is what the nodes of a test share, and ours is its seal.
+var (
+	ourKey  = secret.NewBytes(bytes.Repeat([]byte("k"), 32))
+	ours, _ = newSeal(ourKey)
+)
 
 var errDown = errors.New("down")
 
@@ -248,7 +255,7 @@ func startNode(t testing.TB, url, prefix string, source Source, polls Polls) *no
 	n := &node{sink: newSockets(), audit: &records{}}
 	var err error
 	n.Node, err = New(Options{
-		Redis: connect(t, url), Prefix: prefix, Node: "test", Log: slog.New(slog.DiscardHandler), Audit: n.audit,
+		Redis: connect(t, url), Key: ourKey, Prefix: prefix, Node: "test", Log: slog.New(slog.DiscardHandler), Audit: n.audit,
 		Registerer: prometheus.NewRegistry(), Source: source, Polls: polls,
 	})
 	if err != nil {

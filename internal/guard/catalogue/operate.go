@@ -51,10 +51,11 @@ func operate() []Control {
 			Name: "fanout", Title: "What one node decides, all know", Layer: Operate,
 			Threat: "A node that was not told of a revocation serves who should be gone; and whoever can write to Redis tells nodes lies.",
 			NotStopped: []string{
-				"Who can write to Redis can invent the next message of a room on screens, never in the history, and close sockets.",
+				"Who can write to Redis can hold back what nodes say, or say it again: it comes late, from PostgreSQL, and what is repeated does nothing.",
 				"A PostgreSQL that lies.",
 			},
-			Refs:     []string{"ASVS 7.4.1", "ASVS 8.3.2", "ASVS 8.4.1", "ASVS 16.5.3", "CWE-613", "CWE-672"},
+			Refs:     []string{"ASVS 7.4.1", "ASVS 8.3.2", "ASVS 8.4.1", "ASVS 16.5.3", "CWE-345", "CWE-613", "CWE-672", "CWE-924"},
+			Knobs:    []string{"PORTCULLIS_AUDIT_KEY"},
 			Events:   []string{"ws_fanout_degraded", "ws_fail_closed"},
 			NoAttack: "It is about the line between nodes; its tests cut, pause and forge that line.",
 		},
