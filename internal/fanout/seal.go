@@ -5,7 +5,6 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 
@@ -40,7 +39,7 @@ func newSeal(key secret.Bytes) (seal, error) {
 	}
 	k, err := hkdf.Key(sha256.New, key.Reveal(), nil, sealInfo, sealSize)
 	if err != nil {
-		return seal{}, errors.Join(errors.New("fanout: derive the key"), err)
+		return seal{}, fmt.Errorf("fanout: derive the key: %w", err)
 	}
 	return seal{k}, nil
 }
