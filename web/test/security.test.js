@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 Object.assign(globalThis, { document: { createElement: () => { throw new Error('nothing is drawn here'); } } });
-const { inSight, Ring, spoken, wanted } = await import('../static/js/ui/window.js');
+const { inSight, reach, Ring, spoken, wanted } = await import('../static/js/ui/window.js');
 const { place, roundUp } = await import('../static/js/ui/bars.js');
 
 /** @param {Partial<import('../static/js/ui/window.js').SecurityEvent>} e */
@@ -16,6 +16,16 @@ test('only the rows in sight are in the document, and they fill it to the pixel'
       assert.equal(before + (last - first) * 32 + after, total * 32);
       assert.ok(first >= 0 && last <= total && first <= last);
       for (let y = top; y < Math.min(top + 420, total * 32); y += 16) assert.ok(Math.floor(y / 32) >= first && Math.floor(y / 32) < last, `the row at ${y} of ${total} is missing`);
+    }
+  }
+});
+
+test('a row that is gone to is whole in sight, and the table moves no farther than it must', () => {
+  for (const top of [0, 31, 1000, 15_999]) {
+    for (const index of [0, 1, 12, 13, 61, 499]) {
+      const to = reach(top, 386, 32, index);
+      assert.ok(to <= index * 32 && (index + 1) * 32 <= to + 386, `row ${index} from ${top}: ${to}`);
+      if (top <= index * 32 && (index + 1) * 32 <= top + 386) assert.equal(to, top);
     }
   }
 });

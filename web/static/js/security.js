@@ -1,13 +1,13 @@
 // @ts-check
 import { draw, fill } from './ui/bars.js';
 import { byID, h, near, text } from './ui/h.js';
-import { inSight, Ring, spoken, wanted } from './ui/window.js';
+import { inSight, reach, Ring, spoken, wanted } from './ui/window.js';
 
 // The security dashboard, live. Without this script the page is a snapshot.
 
 /** @import { SecurityEvent } from './ui/window.js' */
 
-const ROW = 32, KEPT = 500, SPEAK = 2000;
+const ROW = 32, HEAD = 34, KEPT = 500, SPEAK = 2000;
 const COLUMNS = ['at', 'level', 'control', 'name', 'reason', 'who', 'more'];
 
 const main = byID('main'), scroller = byID('events'), body = /** @type {HTMLTableSectionElement} */ (scroller.querySelector('tbody'));
@@ -21,7 +21,8 @@ const pause = byID('pause', HTMLButtonElement), asTable = byID('as-table', HTMLB
 /** @type {SecurityEvent[]} */ let rows = [];
 /** @type {number | null} */ let chosen = null;
 /** @type {import('./ui/bars.js').Activity | null} */ let latest = null;
-let paused = false, drawing = 0, lift = 0; // lift: pixels of new rows above those that must not move
+let paused = false, drawing = 0;
+/** @type {number | null} */ let due = null; // how far the next drawing scrolls: rows came in above those that must not move, or one was asked for
 
 const known = Number(main.dataset.after);
 
@@ -32,9 +33,10 @@ const cells = (e) => ({ at: e.at.slice(11, 19), level: e.level, control: e.contr
 
 /** @param {SecurityEvent} e @param {number} index */
 function row(e, index) {
-  if (e.missed) return h('tr', { class: 'gap', 'aria-rowindex': index + 2 }, h('td', { colspan: COLUMNS.length }, `… ${e.missed} events are not shown: they came faster than they could be sent. The log has them.`));
-  const c = /** @type {Record<string, string>} */ (cells(e)), isChosen = e.id === chosen;
-  return h('tr', { class: 'row', tabindex: isChosen || (chosen === null && index === 0) ? '0' : '-1', 'aria-rowindex': index + 2, 'aria-selected': isChosen, data: { id: e.id, level: e.level } },
+  const isChosen = e.id === chosen, facts = { tabindex: isChosen || (chosen === null && index === 0) ? '0' : '-1', 'aria-rowindex': index + 2, 'aria-selected': isChosen };
+  if (e.missed) return h('tr', { ...facts, class: 'row gap', data: { id: e.id } }, h('td', { colspan: COLUMNS.length }, `… ${e.missed} events are not shown: they came faster than they could be sent. The log has them.`));
+  const c = /** @type {Record<string, string>} */ (cells(e));
+  return h('tr', { ...facts, class: 'row', data: { id: e.id, level: e.level } },
     ...COLUMNS.map((name) => h('td', null, name === 'level' ? h('span', { class: 'level' }, c.level) : c[name])));
 }
 
@@ -46,9 +48,13 @@ function focusedID() {
   return at instanceof HTMLElement && body.contains(at) ? Number(at.dataset.id) : null;
 }
 
+/** Where the table is scrolled to, or will be when it is drawn. */
+const place = () => due ?? scroller.scrollTop;
+
 function show() {
-  const focused = focusedID(), top = scroller.scrollTop + lift;
-  drawing = lift = 0;
+  const focused = focusedID(), top = place();
+  drawing = 0;
+  due = null;
   const { first, last, before, after } = inSight(top, scroller.clientHeight, ROW, rows.length);
   table.setAttribute('aria-rowcount', String(rows.length + 1));
   body.replaceChildren(...(before ? [spacer(before)] : []), ...rows.slice(first, last).map((e, i) => row(e, first + i)), ...(after ? [spacer(after)] : []));
@@ -61,9 +67,9 @@ function soon() { drawing ||= requestAnimationFrame(show); }
 /** Sifts again; who has scrolled away from the newest, or is on a row, keeps seeing the same rows. */
 function sift() {
   const by = { control: value('control'), level: value('level'), text: value('text') };
-  const newest = rows[0], stay = scroller.scrollTop + lift > 0 || focusedID() !== null;
+  const newest = rows[0], stay = place() > 0 || focusedID() !== null;
   rows = ring.items.filter((e) => wanted(e, by));
-  if (stay && newest) lift += Math.max(0, rows.indexOf(newest)) * ROW;
+  if (stay && newest) due = place() + Math.max(0, rows.indexOf(newest)) * ROW;
   text(counted, `${rows.length} of ${ring.items.length} events${held.length ? `, ${held.length} more wait` : ''}`);
   soon();
 }
@@ -96,9 +102,7 @@ function focusRow(index) {
   const i = Math.max(0, Math.min(rows.length - 1, index)), e = rows[i];
   if (!e) return;
   chosen = e.id;
-  const head = 34;
-  if (i * ROW < scroller.scrollTop) scroller.scrollTop = i * ROW;
-  else if ((i + 1) * ROW + head > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = (i + 1) * ROW + head - scroller.clientHeight;
+  due = reach(place(), scroller.clientHeight - HEAD, ROW, i);
   cancelAnimationFrame(drawing);
   show();
   /** @type {HTMLElement | null} */ (body.querySelector(`[data-id="${e.id}"]`))?.focus({ preventScroll: true });
@@ -113,7 +117,7 @@ scroller.addEventListener('keydown', (e) => {
   if (e.key === 'Enter' && rows[at]) { e.preventDefault(); choose(rows[at]); detail.focus(); }
 });
 sieve.addEventListener('submit', (e) => { e.preventDefault(); sift(); });
-sieve.addEventListener('input', () => { scroller.scrollTop = lift = 0; sift(); lift = 0; });
+sieve.addEventListener('input', () => { sift(); due = 0; });
 pause.hidden = false;
 pause.addEventListener('click', () => {
   paused = !paused;

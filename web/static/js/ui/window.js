@@ -13,6 +13,13 @@ export function inSight(top, height, row, total) {
   return { first, last: Math.max(first, last), before: first * row, after: (total - Math.max(first, last)) * row };
 }
 
+/**
+ * How far to scroll so that a row is whole in sight, and no farther.
+ * @param {number} top how far it is scrolled now @param {number} height of what is seen
+ * @param {number} row height of one @param {number} index of the row
+ */
+export const reach = (top, height, row, index) => Math.min(index * row, Math.max(top, (index + 1) * row - height));
+
 /** The newest items first, and no more than there is room for. @template T */
 export class Ring {
   /** @type {T[]} */ items = [];
