@@ -106,7 +106,7 @@ func (s *Service) SignUp(ctx context.Context, c Caller, username, pw, displayNam
 	if !s.o.OpenSignUp {
 		return User{}, ErrSignUpClosed
 	}
-	if err := s.budget(ctx, c, "sign_up", s.network(c), s.strangers()); err != nil {
+	if err := s.budget(ctx, c, "sign_up", s.strangers(c)...); err != nil {
 		return User{}, err
 	}
 	u, err := s.Create(ctx, username, pw, displayName, authz.User)

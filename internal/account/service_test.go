@@ -16,6 +16,7 @@ import (
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/guard/authz"
+	"example.com/portcullis/internal/guard/clientip"
 	"example.com/portcullis/internal/guard/password"
 	"example.com/portcullis/internal/guard/ratelimit"
 	"example.com/portcullis/internal/guard/session"
@@ -137,7 +138,7 @@ func (w *world) signIn(from, name, pw string) (account.User, error) {
 }
 
 func caller(ip string) account.Caller {
-	return account.Caller{Network: netip.MustParsePrefix(ip + "/32"), UserAgent: "test", RequestID: "r"}
+	return account.Caller{Network: clientip.Prefix(netip.MustParseAddr(ip)), UserAgent: "test", RequestID: "r"}
 }
 
 const good = "tidal-basin-lantern"

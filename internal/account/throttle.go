@@ -20,30 +20,27 @@ const (
 )
 
 // throttle charges one try at a password to the budgets: this network, and this network
-// for this account; and, for a network that the account has not been used from, all such
-// networks together, for this account and for all accounts. It returns who works on the
-// password. An attacker with many addresses can use up the last two and fill a queue, and
-// lock out other strangers, but never an owner, who comes from a network that the account
-// knows and shares none of the three (OWASP: lockout as denial of service).
+// for this account; and, for a network that the account has not been used from, the IPv6
+// site around it, and all such networks together, for this account and for all accounts.
+// It returns who works on the password. An attacker with many addresses can use up the
+// last three and fill a queue, and lock out other strangers, but never an owner, who comes
+// from a network that the account knows and shares none of them (OWASP: lockout as denial
+// of service).
 //
 //control:name throttle
 func (s *Service) throttle(ctx context.Context, c Caller, username string, u User) (Passwords, error) {
-	buckets := []ratelimit.Bucket{
-		s.network(c),
-		s.bucket("sign_in_pair", username+" "+c.Network.String(), float64(s.o.TriesPerMinute)/pairShare),
-	}
+	pair := s.bucket("sign_in_pair", username+" "+c.Network.String(), float64(s.o.TriesPerMinute)/pairShare)
 	// Also for a name that nobody has, which the time of the answer must not tell.
 	known, err := s.o.Networks.Seen(ctx, u.ID, c.Network.String())
 	if err != nil {
 		return nil, fmt.Errorf("look up network: %w", err)
 	}
-	passwords := s.o.Owners
-	if !known {
-		passwords = s.o.Passwords
-		// Not the bare name: blocks are found by keys, and a name may be typed like a network.
-		buckets = append(buckets, s.bucket("sign_in_account", "@"+username, float64(s.o.TriesPerMinute)*accountTimes), s.strangers())
+	if known {
+		return s.o.Owners, s.budget(ctx, c, username, s.network(c), pair)
 	}
-	return passwords, s.budget(ctx, c, username, buckets...)
+	// Not the bare name: blocks are found by keys, and a name may be typed like a network.
+	account := s.bucket("sign_in_account", "@"+username, float64(s.o.TriesPerMinute)*accountTimes)
+	return s.o.Passwords, s.budget(ctx, c, username, append(s.strangers(c), pair, account)...)
 }
 
 // budget takes one try from every bucket, or none and an error that says when.
@@ -59,15 +56,23 @@ func (s *Service) budget(ctx context.Context, c Caller, username string, buckets
 	return &chat.Error{Kind: chat.RateLimited, Public: "Too many tries. Wait a moment and try again.", RetryAfter: got.RetryAfter}
 }
 
-func (s *Service) network(c Caller) ratelimit.Bucket {
-	return s.bucket("sign_in_network", c.Network.String(), float64(s.o.TriesPerMinute))
+func (s *Service) network(c Caller) ratelimit.Bucket { return s.networks(c)[0] }
+
+// networks has the site of an IPv6 network, too.
+func (s *Service) networks(c Caller) []ratelimit.Bucket {
+	return ratelimit.ForNetwork("sign_in_network", c.Network, limit(float64(s.o.TriesPerMinute)))
 }
 
-// strangers is the budget of everybody who comes from where nobody knows them.
-func (s *Service) strangers() ratelimit.Bucket {
-	return s.bucket("sign_in_global", "", float64(s.o.TriesPerMinute)*globalTimes)
+// strangers are the budgets of those who come from where nobody knows them: of their
+// network, their site, and of all of them together.
+func (s *Service) strangers(c Caller) []ratelimit.Bucket {
+	return append(s.networks(c), s.bucket("sign_in_global", "", float64(s.o.TriesPerMinute)*globalTimes))
 }
 
 func (s *Service) bucket(name, key string, perMinute float64) ratelimit.Bucket {
-	return ratelimit.Bucket{Name: name, Key: key, Limit: ratelimit.Limit{Rate: perMinute / 60, Burst: max(1, int(perMinute))}}
+	return ratelimit.Bucket{Name: name, Key: key, Limit: limit(perMinute)}
+}
+
+func limit(perMinute float64) ratelimit.Limit {
+	return ratelimit.Limit{Rate: perMinute / 60, Burst: max(1, int(perMinute))}
 }

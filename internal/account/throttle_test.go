@@ -111,3 +111,29 @@ func TestSignIn_aNameIsNeverTakenForANetworkOrAUser(t *testing.T) {
 		}
 	}
 }
+
+// One customer with an IPv6 /48 has a fresh network for every try. All of them together
+// may spend a share of what is there for strangers, and not what a neighbour's owner needs.
+//
+//control:proves throttle
+func TestSignIn_oneSiteOfNetworksSpendsNoMoreThanItsShare(t *testing.T) {
+	w := newWorld(t, nil)
+	alice := w.person("alice")
+	const home = "2001:db8:1:ffff::1"
+	w.seen[alice.ID.String()+"2001:db8:1:ffff::/64"] = true
+	tried := 0
+	for i := range 1000 {
+		if _, err := w.signIn(fmt.Sprintf("2001:db8:1:%x::1", i), fmt.Sprint("user", i), "guess-guess-guess"); chat.KindOf(err) != chat.RateLimited {
+			tried++
+		}
+	}
+	if tried != 160 { // sixteen networks' worth
+		t.Errorf("a site made the service hash %d passwords at once", tried)
+	}
+	if _, err := w.signIn("2001:db8:2::1", "alice", good); err != nil {
+		t.Errorf("alice from another site: %v", err)
+	}
+	if _, err := w.signIn(home, "alice", good); err != nil {
+		t.Errorf("alice at home, in the same site: %v", err)
+	}
+}

@@ -26,6 +26,7 @@ func all() []mutant {
 		transport(),
 		handshake(),
 		authentication(),
+		guessing(),
 		session(),
 		message(),
 		business(),

@@ -22,6 +22,15 @@ func resource() []mutant {
 		},
 		{
 			Control: "ratelimit",
+			Removes: "each of the 65,536 networks of a site is a client of its own",
+			File:    "internal/guard/ratelimit/network.go",
+			Old:     "err == nil && ",
+			New:     "err == nil && name == \"\" && ",
+			Package: "./internal/guard/ratelimit",
+			Kills:   []string{"TestForNetwork_oneIPv6SiteIsSixteenNetworksAndNoMore"},
+		},
+		{
+			Control: "ratelimit",
 			Removes: "bytes are not counted",
 			File:    "internal/guard/ratelimit/local.go",
 			Old:     "if retry = max(wait, waitBytes); retry > 0 {",

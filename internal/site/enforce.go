@@ -172,17 +172,18 @@ func (ru rule) patience() time.Duration { return max(ru.timeout, callTimeout) }
 
 // charge takes the request out of its network's budget.
 func (s *Site) charge(c *call) error {
-	bucket := ratelimit.Bucket{Key: c.network.String()}
+	var name string
+	var limit ratelimit.Limit
 	switch c.rule.budget {
 	case free:
 		return nil
 	case requests:
 		// A page with its calls is a burst: ten seconds' worth at once.
-		bucket.Name, bucket.Limit = "http", ratelimit.Limit{Rate: float64(s.o.RequestsPerMinute) / 60, Burst: max(1, s.o.RequestsPerMinute/6)}
+		name, limit = "http", ratelimit.Limit{Rate: float64(s.o.RequestsPerMinute) / 60, Burst: max(1, s.o.RequestsPerMinute/6)}
 	case reports:
-		bucket.Name, bucket.Limit = "report", ratelimit.Limit{Rate: float64(reportsPerMinute) / 60, Burst: reportsPerMinute}
+		name, limit = "report", ratelimit.Limit{Rate: float64(reportsPerMinute) / 60, Burst: reportsPerMinute}
 	}
-	got, err := s.o.Limits.Take(c.Context(), []ratelimit.Bucket{bucket}, 1)
+	got, err := s.o.Limits.Take(c.Context(), ratelimit.ForNetwork(name, c.network, limit), 1)
 	if err != nil {
 		return &chat.Error{Kind: chat.Busy, Public: publicBusy, Err: fmt.Errorf("charge request: %w", err)}
 	}

@@ -144,11 +144,7 @@ func (h *handshake) findClientIP(context.Context) *refusal {
 
 func (h *handshake) takeRate(ctx context.Context) *refusal {
 	perMinute := h.s.Config.HandshakesPerMinute
-	got, err := h.s.Limits.Take(ctx, []ratelimit.Bucket{{
-		Name:  "handshake",
-		Key:   h.prefix(),
-		Limit: ratelimit.Limit{Rate: float64(perMinute) / 60, Burst: perMinute},
-	}}, 1)
+	got, err := h.s.Limits.Take(ctx, ratelimit.ForNetwork("handshake", clientip.Prefix(h.ip), ratelimit.Limit{Rate: float64(perMinute) / 60, Burst: perMinute}), 1)
 	switch {
 	case err != nil:
 		return &refusal{status: http.StatusServiceUnavailable, control: "ratelimit", reason: "limiter", err: err, event: audit.FailClosed, level: audit.Critical}
