@@ -127,6 +127,11 @@ func TestBudget(t *testing.T) {
 	if got := w.limits.seen[0]; got.Key != "192.0.2.1/32" || got.Limit.Rate != 10 || got.Limit.Burst != 100 {
 		t.Errorf("bucket %+v", got)
 	}
+	seen := len(w.limits.seen)
+	b.send("GET", "/api/session", "", func(r *http.Request) { r.RemoteAddr = "[2001:db8:1:2::3]:1" })
+	if got := w.limits.seen[seen:]; len(got) != 2 || got[0].Key != "2001:db8:1:2::/64" || got[1].Key != "2001:db8:1::/48" || got[1].Limit.Burst != 1600 {
+		t.Errorf("buckets of an IPv6 network %+v", got)
+	}
 	if res := b.send("GET", "/sign-in", ""); res.Code != http.StatusTooManyRequests || !strings.Contains(res.Body.String(), "<h1>Too fast</h1>") {
 		t.Errorf("page: %d %s", res.Code, res.Body)
 	}
