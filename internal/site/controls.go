@@ -187,7 +187,7 @@ func lines(f *catalogue.File, from, to int) []lineView {
 			if m.Proves {
 				l.Marked = "test"
 			}
-			if before, ok := strings.CutSuffix(l.Text, m.Control); ok && strings.HasPrefix(bare, "//control:") {
+			if before, ok := strings.CutSuffix(l.Text, m.Control); ok && catalogue.IsDirective(bare) {
 				l.Text, l.Control = before, m.Control
 			}
 		}
@@ -200,7 +200,7 @@ func lines(f *catalogue.File, from, to int) []lineView {
 // text already.
 func directives(f *catalogue.File, p catalogue.Place) int {
 	n := p.Start
-	for n < p.End && p.Doc != "" && !strings.HasPrefix(strings.TrimSpace(f.Lines[n-1]), "//control:") {
+	for n < p.End && p.Doc != "" && !catalogue.IsDirective(f.Lines[n-1]) {
 		n++
 	}
 	return n

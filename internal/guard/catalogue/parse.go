@@ -19,9 +19,31 @@ func (e *Evidence) readGo(path, text string) (problems []error) {
 		return []error{err}
 	}
 	docs := map[*ast.CommentGroup]Place{}
+	place := func(doc *ast.CommentGroup, name string, end token.Pos) {
+		if doc != nil {
+			docs[doc] = Place{File: path, Func: name, Doc: strings.TrimSpace(doc.Text()), Start: set.Position(doc.Pos()).Line, End: set.Position(end).Line}
+		}
+	}
 	for _, d := range f.Decls {
-		if doc, name := declared(d); doc != nil {
-			docs[doc] = Place{File: path, Func: name, Doc: strings.TrimSpace(doc.Text()), Start: set.Position(doc.Pos()).Line, End: set.Position(d.End()).Line}
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			name := d.Name.Name
+			if d.Recv != nil && len(d.Recv.List) == 1 {
+				name = receiver(d.Recv.List[0].Type) + "." + name
+			}
+			place(d.Doc, name, d.End())
+		case *ast.GenDecl:
+			if d.Tok == token.IMPORT || len(d.Specs) == 0 {
+				continue
+			}
+			_, name := declared(d.Specs[0])
+			place(d.Doc, name, d.End())
+			if d.Lparen.IsValid() { // one line of a list has its own comment
+				for _, s := range d.Specs {
+					doc, name := declared(s)
+					place(doc, name, s.End())
+				}
+			}
 		}
 	}
 	for _, group := range f.Comments {
@@ -50,22 +72,13 @@ func (e *Evidence) readGo(path, text string) (problems []error) {
 	return problems
 }
 
-// declared is the comment of a declaration and its name.
-func declared(d ast.Decl) (doc *ast.CommentGroup, name string) {
-	switch d := d.(type) {
-	case *ast.FuncDecl:
-		name = d.Name.Name
-		if d.Recv != nil && len(d.Recv.List) == 1 {
-			name = receiver(d.Recv.List[0].Type) + "." + name
-		}
-		return d.Doc, name
-	case *ast.GenDecl:
-		switch s := d.Specs[0].(type) {
-		case *ast.TypeSpec:
-			return d.Doc, s.Name.Name
-		case *ast.ValueSpec:
-			return d.Doc, s.Names[0].Name
-		}
+// declared is the comment of a type, constant or variable and its name.
+func declared(s ast.Spec) (doc *ast.CommentGroup, name string) {
+	switch s := s.(type) {
+	case *ast.TypeSpec:
+		return s.Doc, s.Name.Name
+	case *ast.ValueSpec:
+		return s.Doc, s.Names[0].Name
 	}
 	return nil, ""
 }

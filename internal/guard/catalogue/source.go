@@ -10,7 +10,7 @@ import (
 // Place is a declaration in the source.
 type Place struct {
 	File       string // path from the module's root
-	Func       string // "member.deliver", "TestCheck_refusesSiblingOrigin"; of a test in JavaScript its sentence
+	Func       string // "member.deliver", "TestCheck_refusesSiblingOrigin"; of a test in JavaScript its sentence; of SQL how the statement begins
 	Doc        string // its comment, without directives
 	Start, End int    // lines, counted from 1, comment included
 }
@@ -50,6 +50,7 @@ const attacks = "internal/attack/"
 const (
 	nameDirective   = "//control:name "
 	provesDirective = "//control:proves "
+	sqlDirective    = "--control:" // what they begin with in SQL
 )
 
 // Read finds every directive, every exploit and every cut in the source. A directive that sits
@@ -74,7 +75,7 @@ func Read(source fs.FS) (*Evidence, error) {
 		if strings.HasPrefix(path, cuts) && strings.HasSuffix(path, ".go") {
 			mutants = append(mutants, path)
 		}
-		if !strings.Contains(text, "//control:") { // most files: nothing to parse
+		if !strings.Contains(text, "//control:") && !strings.Contains(text, sqlDirective) { // most files: nothing to parse
 			return nil
 		}
 		switch {
@@ -82,6 +83,8 @@ func Read(source fs.FS) (*Evidence, error) {
 			problems = append(problems, e.readGo(path, text)...)
 		case strings.HasSuffix(path, ".js"):
 			problems = append(problems, e.readJS(path)...)
+		case strings.HasSuffix(path, ".sql"):
+			problems = append(problems, e.readSQL(path)...)
 		}
 		return nil
 	})
@@ -112,6 +115,12 @@ func (e *Evidence) add(control string, proves bool, p Place) {
 	into[control] = append(into[control], p)
 	f := e.files[p.File]
 	f.Marks = append(f.Marks, Mark{control, proves, p.Start, p.End})
+}
+
+// IsDirective reports whether a line is one of ours, in any of the languages.
+func IsDirective(line string) bool {
+	line = strings.TrimSpace(line)
+	return strings.HasPrefix(line, "//control:") || strings.HasPrefix(line, sqlDirective)
 }
 
 // directive reads a line; ok is false if it is no directive of ours.

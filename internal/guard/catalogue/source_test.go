@@ -61,6 +61,59 @@ var limits = map[string]int{}
 	}
 }
 
+// A list of statements is one declaration, and a control is often one line of it.
+func TestRead_findsOneLineOfAList(t *testing.T) {
+	e := read(t, "a/a.go", `package a
+
+//control:name host
+const (
+	one = 1
+
+	// two is the limit.
+	//
+	//control:name origin
+	two = `+"`a\nb`"+`
+	three = 3
+)
+`)
+	want := catalogue.Place{File: "a/a.go", Func: "two", Doc: "two is the limit.", Start: 7, End: 11}
+	if got := e.Code["origin"]; len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := e.Code["host"]; len(got) != 1 || got[0].Start != 3 || got[0].End != 13 {
+		t.Errorf("the whole list: %+v", got)
+	}
+}
+
+func TestRead_findsStatementsOfMigrations(t *testing.T) {
+	e := read(t, "migrations/1.sql", `-- +goose Up
+-- What is said
+-- stays said.
+--
+-- Also here.
+--control:name retention
+-- +goose StatementBegin
+CREATE FUNCTION purge(upto bigint) RETURNS bigint
+LANGUAGE sql AS $$ SELECT 1 $$;
+-- +goose StatementEnd
+
+-- The log only grows.
+--control:name audit
+--control:name origin
+REVOKE DELETE ON events FROM app;
+`)
+	want := catalogue.Place{File: "migrations/1.sql", Func: "CREATE FUNCTION purge", Doc: "What is said\nstays said.\n\nAlso here.", Start: 1, End: 10}
+	if got := e.Code["retention"]; len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	want = catalogue.Place{File: "migrations/1.sql", Func: "REVOKE DELETE ON events FROM app", Doc: "The log only grows.", Start: 12, End: 15}
+	for _, name := range []string{"audit", "origin"} {
+		if got := e.Code[name]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+}
+
 func TestRead_findsTestsAndScripts(t *testing.T) {
 	e := read(t, "a/a_test.go", `package a
 
@@ -163,6 +216,12 @@ func TestRead_refusesADirectiveThatSitsOnNothing(t *testing.T) {
 		{"a script, an empty line below", "a.js", "//control:name output\n\nexport function f() {\n}\n", "a.js:1"},
 		{"a script, at the end", "a.js", "x();\n//control:name output\n", "a.js:2"},
 		{"a script that proves itself", "a.js", "//control:proves output\nfunction f() {\n}\n", "no directive"},
+		{"above imports", "a.go", "package a\n\n//control:name origin\nimport \"fmt\"\n\nvar _ = fmt.Sprint\n", "a.go:3"},
+		{"a migration, an empty line below", "a.sql", "--control:name origin\n\nDROP TABLE x;\n", "a.sql:1"},
+		{"a migration, at the end", "a.sql", "DROP TABLE x;\n--control:name origin\n", "a.sql:2"},
+		{"a migration that proves", "a.sql", "--control:proves origin\nDROP TABLE x;\n", "no directive"},
+		{"a migration, inside of a statement", "a.sql", "DROP\n--control:name origin\nTABLE x;\n", "a.sql:2"},
+		{"a migration, not at the edge", "a.sql", "DROP TABLE x; --control:name origin\n\n  --control:name origin\nDROP TABLE y;\n", "a.sql:3"},
 		{"an attack on nobody knows what", "internal/attack/a.go", "package attack\n\nvar x = func() Attack { return Attack{Control: which(), Title: \"x\"} }\n\nfunc f() Attack { return Attack{Control: which(), Title: \"x\"} }\n", "nobody can tell"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
