@@ -38,6 +38,7 @@ COMMENT ON COLUMN audit_keys.created_at IS 'When it was made.';
 
 -- Retention is the only way to remove events, and the database's clock decides: a stolen
 -- password of the application removes nothing that is younger than 90 days.
+--control:name least-privilege
 -- +goose StatementBegin
 CREATE FUNCTION purge_security_events(upto bigint, anchored_at timestamptz, anchor_mac bytea) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -34,6 +34,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO portcullis
 
 -- What happened, happened: it may add to the log and read it, and not even the function
 -- of retention takes less than 90 days from it.
+--control:name least-privilege
 REVOKE UPDATE, DELETE ON security_events, security_anchors FROM portcullis_app;
 REVOKE INSERT, UPDATE, DELETE ON goose_db_version FROM portcullis_app;
 REVOKE ALL ON FUNCTION purge_security_events(bigint, timestamptz, bytea) FROM PUBLIC;

@@ -28,6 +28,8 @@ SELECT gen_random_uuid(), h.value, h.value, 'user',
 FROM honey h WHERE h.kind = 'username' AND h.value ~ '^[a-z0-9][a-z0-9._-]{0,30}[a-z0-9]$'
 ON CONFLICT DO NOTHING;
 
+-- Closed: the room is in nobody's list and lets nobody in.
+--control:name detection
 INSERT INTO rooms (id, title, visibility, created_by, created_at, active_at)
 SELECT h.value::uuid, 'Recovery keys', 'closed', keeper.id, now(), now()
 FROM honey h CROSS JOIN (

@@ -5,6 +5,7 @@
 -- statement, leaves no place for any other, and the log stands still until the owner comes.
 --
 -- The owner can switch this off. The walk along the chain is about the owner.
+--control:name least-privilege
 -- +goose StatementBegin
 CREATE FUNCTION continue_security_events() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -26,4 +27,5 @@ $$;
 CREATE TRIGGER security_events_continue BEFORE INSERT ON security_events FOR EACH ROW EXECUTE FUNCTION continue_security_events();
 
 -- Anchors are made by the function of retention, from rows that are there.
+--control:name least-privilege
 REVOKE INSERT ON security_anchors FROM portcullis_app;

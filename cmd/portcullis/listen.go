@@ -23,6 +23,8 @@ import (
 
 // Deadlines and sizes of plain HTTP. The deadlines are gone once a connection becomes
 // a socket, which then has its own (internal/socket).
+//
+//control:name slow-upgrade
 const (
 	headerTimeout = 5 * time.Second  // a slow-loris client is dropped after this, and one that does not finish its TLS handshake
 	readTimeout   = 15 * time.Second // 64 KiB over a bad mobile link

@@ -57,6 +57,8 @@ func (s *Service) ResetPassword(ctx context.Context, username string) (Initial, 
 
 // SignInAnew proves an initial password, replaces it by next, and is the sign-in. Of two
 // that use it at once, one is served.
+//
+//control:name password
 func (s *Service) SignInAnew(ctx context.Context, c Caller, username, pw, next string) (User, error) {
 	u, err := s.prove(ctx, c, username, pw)
 	switch {

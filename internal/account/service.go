@@ -102,6 +102,8 @@ var usernames = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])$`)
 const maxDisplayName = 64
 
 // SignUp creates an account for anybody, if that is open.
+//
+//control:name throttle
 func (s *Service) SignUp(ctx context.Context, c Caller, username, pw, displayName string) (User, error) {
 	if !s.o.OpenSignUp {
 		return User{}, ErrSignUpClosed
@@ -173,6 +175,9 @@ func (s *Service) SignIn(ctx context.Context, c Caller, username, pw string) (Us
 	return u, nil
 }
 
+// prove returns whose password it is. A name that nobody has costs the same work.
+//
+//control:name password
 func (s *Service) prove(ctx context.Context, c Caller, username, pw string) (User, error) {
 	username = Fold(username)
 	u, err := s.o.Store.ByUsername(ctx, username)
@@ -420,6 +425,8 @@ var reserved = []string{"admin", "administrator", "moderator", "operator", "port
 // passesFor reports whether name, in letters that are not ASCII, looks like a user name
 // that somebody else has or that people trust. ASCII names are shown with the user name
 // beside them, which tells them apart; a look-alike is made to be overlooked.
+//
+//control:name unicode
 func (s *Service) passesFor(ctx context.Context, name, username string) (bool, error) {
 	looks := text.Skeleton(name)
 	ascii := !strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII })

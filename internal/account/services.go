@@ -114,6 +114,8 @@ func (v *Services) Add(ctx context.Context, username, displayName string) (User,
 
 // Rotate makes a new key for a service. The keys before it work for overlap, or stop at
 // once when that is zero; their sockets, on every node, end with them.
+//
+//control:name service-identity
 func (v *Services) Rotate(ctx context.Context, username string, overlap time.Duration) (secret.Text, error) {
 	if overlap < 0 || overlap > MaxOverlap {
 		return secret.Text{}, invalid("The old key works on for 0 to 720h.")

@@ -44,6 +44,8 @@ func (s *Service) throttle(ctx context.Context, c Caller, username string, u Use
 }
 
 // budget takes one try from every bucket, or none and an error that says when.
+//
+//control:name throttle
 func (s *Service) budget(ctx context.Context, c Caller, username string, buckets ...ratelimit.Bucket) error {
 	got, err := s.o.Limits.Take(ctx, buckets, 1)
 	if err != nil {

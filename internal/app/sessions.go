@@ -59,6 +59,8 @@ func (e endings) tell(ctx context.Context, user uuid.UUID, reason string, ended 
 }
 
 // EndSession ends the session of a user that the log calls ref.
+//
+//control:name response
 func (e endings) EndSession(ctx context.Context, user, ref, reason string) (bool, error) {
 	id, err := uuid.Parse(user)
 	if err != nil {

@@ -57,6 +57,8 @@ func (s *Service) AddMember(ctx context.Context, a Actor, room RoomID, username 
 var errLastOwner = &Error{Kind: Conflict, Public: "Give the room another owner first."}
 
 // RemoveMember takes a member out of a room; oneself is leaving. The last owner cannot leave.
+//
+//control:name authz
 func (s *Service) RemoveMember(ctx context.Context, a Actor, room RoomID, target UserID) error {
 	return s.moderate(ctx, a, room, target, func(r Room, actor, t Standing) (Standing, string, error) {
 		if t.Role == "" || r.Visibility == Direct {

@@ -36,6 +36,8 @@ type Draft struct {
 // dup true and tells nobody twice.
 //
 //control:name replay
+//control:name authz
+//control:name ratelimit
 func (s *Service) Send(ctx context.Context, a Actor, d Draft) (c Change, dup bool, err error) {
 	if err := signedIn(a); err != nil {
 		return Change{}, false, err

@@ -97,6 +97,8 @@ func (s *Service) CreateRoom(ctx context.Context, a Actor, title string, v Visib
 
 // Direct returns the room of a and one other user, a room like any other. To begin a talk
 // is to invite: otherwise whoever may not try names there tries them here.
+//
+//control:name business-limits
 func (s *Service) Direct(ctx context.Context, a Actor, username string) (Room, error) {
 	if err := signedIn(a); err != nil {
 		return Room{}, err

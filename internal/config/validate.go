@@ -154,6 +154,8 @@ var samplePasswords = []string{"postgres", "postgresql", "redis", "password", "p
 // samplePassword reports whether the password in a URL is one of those, or one character
 // again and again. None at all is not for here to judge: a socket or a certificate may
 // prove who connects. A URL that cannot be read is another check's.
+//
+//control:name secrets
 func samplePassword(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.User == nil {

@@ -116,6 +116,8 @@ type failure struct{ did string }
 func (f *failure) Error() string { return "failed: " + f.did }
 
 // step does one thing, times it, and stops the scenario if it failed.
+//
+//control:name drill
 func (s *stage) step(did string, do func() (saw string, err error)) error {
 	begin := time.Now()
 	saw, err := do()

@@ -58,6 +58,8 @@ func ticketKey(id string) string {
 }
 
 // openStage starts PostgreSQL and Redis, makes the schema, and starts two nodes.
+//
+//control:name drill
 func openStage(ctx context.Context, o Options) (_ *stage, err error) {
 	if entries, err := os.ReadDir(o.Dir); err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("%s is not empty: evidence is never written over", o.Dir)

@@ -191,6 +191,8 @@ func streamID(id string) (ms, seq uint64) {
 }
 
 // readStream waits for entries after at and applies them.
+//
+//control:name fanout
 func (n *Node) readStream(ctx context.Context, at string) (string, error) {
 	// go-redis gives a blocking command Block and 10 s more; a dead link must show sooner.
 	block := min(n.polls.Beat, streamBlock)
@@ -223,6 +225,8 @@ func (n *Node) readStream(ctx context.Context, at string) (string, error) {
 
 // pollRevocations reads the outbox in PostgreSQL until ctx ends, always, whatever
 // Redis says. It also decides when the node is blind.
+//
+//control:name fanout
 func (n *Node) pollRevocations(ctx context.Context) {
 	blind, answered := false, time.Now()
 	for {
@@ -259,6 +263,8 @@ func (n *Node) untilPoll() time.Duration {
 }
 
 // poll applies what the outbox holds of the last window; false if it did not answer.
+//
+//control:name fanout
 func (n *Node) poll(ctx context.Context, window time.Duration) bool {
 	short, cancel := context.WithTimeout(ctx, storeTime)
 	defer cancel()

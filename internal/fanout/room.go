@@ -212,6 +212,8 @@ func (n *Node) leave(r *room) bool {
 // the Sink has not seen. Somebody removed since then is removed by a change that is
 // not in run. An epoch that the Source does not have yet is invented, and remembering it
 // would be to refresh never again: what carries it is dropped and read from the Source.
+//
+//control:name fanout
 func (n *Node) deliver(r *room, run []chat.Change, refreshed int64) error {
 	epoch := refreshed
 	for _, c := range run {

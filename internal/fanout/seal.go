@@ -75,6 +75,8 @@ func (s seal) unpack(b []byte) (event, error) {
 
 // refuse counts an event that is not taken. One that is forged has come from somebody who
 // can write to Redis, or from a node with another key: both want a person.
+//
+//control:name fanout
 func (n *Node) refuse(ctx context.Context, why refusal) {
 	n.metrics.refused.WithLabelValues(string(why)).Inc()
 	if why != forged {

@@ -27,6 +27,7 @@ func all() []mutant {
 		handshake(),
 		authentication(),
 		guessing(),
+		secrets(),
 		session(),
 		message(),
 		business(),

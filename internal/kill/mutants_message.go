@@ -277,6 +277,18 @@ func message() []mutant {
 			Kills:   []string{"TestTalk_tooManyInvalidFramesEndIt"},
 		},
 		{
+			Control: "dispatch",
+			Removes: "a command out of its place is passed over, and nobody hears of it",
+			File:    "internal/socket/dispatch.go",
+			Old: `		s.record(c, audit.SequenceFail, audit.Critical, "dispatch", string(cmd.Type))
+		c.answerError(cmd.ID.String(), wire.BadState, 0)
+		c.strike(&c.invalid, maxInvalid, closeInvalid)
+`,
+			New:     "",
+			Package: "./internal/socket",
+			Kills:   []string{"TestTalk_framesThatAreNotCommands"},
+		},
+		{
 			Control: "schema",
 			Removes: "the size of a frame is not looked at",
 			File:    "internal/wire/decode.go",

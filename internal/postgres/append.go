@@ -62,6 +62,10 @@ func storable(p chat.Post) error {
 
 // storePosts judges every post of a batch and stores those that pass, in order. It
 // runs under the room's lock, so the seqs that it counts up are the room's next ones.
+//
+//control:name authz
+//control:name replay
+//control:name upload
 const storePosts query = `
 WITH input AS (
 	SELECT i.n, i.id, i.author_id, i.client_id, i.body, i.reply_to, i.at

@@ -30,6 +30,8 @@ ORDER BY m.room_id LIMIT $3`
 	// writtenBy goes along the index of client ids, which begin with a time. What was
 	// said in a room stays its author's, whether they may still read there or not; what
 	// others said is not here.
+	//
+	//control:name retention
 	writtenBy query = `
 SELECT m.room_id, m.id, m.seq, m.client_id, m.body, m.reply_to, m.created_at, m.edited_at,
 	(SELECT jsonb_agg(` + fileObject + ` ORDER BY x.place) FROM uploads x WHERE x.message_id = m.id)

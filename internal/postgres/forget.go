@@ -25,8 +25,14 @@ const (
 )
 UPDATE messages SET body = '', deleted_at = now() WHERE id IN (SELECT id FROM old)`
 
+	// forgetOld empties what is older than messages are kept.
+	//
+	//control:name retention
 	forgetOld query = `WITH old AS (SELECT m.id FROM messages m WHERE m.created_at < $1 AND m.deleted_at IS NULL LIMIT $2 FOR UPDATE SKIP LOCKED)` + emptied
 
+	// forgetErased empties what those wrote whose account was erased.
+	//
+	//control:name retention
 	forgetErased query = `WITH old AS (
 	SELECT m.id FROM users u CROSS JOIN LATERAL (
 		SELECT n.id FROM messages n WHERE n.author_id = u.id AND n.deleted_at IS NULL LIMIT $2 FOR UPDATE SKIP LOCKED) m

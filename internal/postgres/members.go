@@ -29,6 +29,9 @@ const (
 	// as nothing before was addressed to them. A program (authz.CanLead) has to be invited.
 	// A command that was on its way when its account was erased makes no member of it: the
 	// lock on the user waits for an end that is being made, and looks again behind it.
+	//
+	//control:name business-limits
+	//control:name retention
 	enterRoom query = `
 WITH person AS (
 	SELECT u.id FROM users u WHERE u.id = $2 AND u.role <> 'service' AND u.disabled_at IS NULL FOR KEY SHARE
@@ -171,6 +174,9 @@ type invite struct {
 }
 
 // addMember runs under the room's lock, like enterRoom, and like it locks whom it adds.
+//
+//control:name business-limits
+//control:name retention
 const addMember query = `
 WITH person AS (
 	SELECT u.id, u.username, u.display_name FROM users u WHERE u.username = $4 AND u.disabled_at IS NULL FOR KEY SHARE

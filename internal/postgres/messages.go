@@ -116,6 +116,9 @@ type own struct {
 }
 
 const (
+	// readOwn finds a message of this room that its author may still edit.
+	//
+	//control:name authz
 	readOwn query = `SELECT m.body, me.muted_until FROM messages m JOIN members me ON me.room_id = m.room_id AND me.user_id = m.author_id
 		WHERE m.room_id = $1 AND m.id = $2 AND m.author_id = $3 AND m.deleted_at IS NULL AND me.role = ANY($4)`
 	setBody query = `UPDATE messages SET body = $2, edited_at = $3 WHERE id = $1`
@@ -168,6 +171,9 @@ func scanTarget(r row) (t target, err error) {
 }
 
 const (
+	// readTarget finds a message that its author, or somebody above them, may delete.
+	//
+	//control:name authz
 	readTarget query = `SELECT m.body, m.deleted_at IS NOT NULL FROM messages m JOIN members me ON me.room_id = m.room_id AND me.user_id = $3
 		WHERE m.room_id = $1 AND m.id = $2 AND (m.author_id = $3 AND me.role = ANY($4) OR me.role = ANY($5))`
 	emptyBody    query = `UPDATE messages SET body = '', deleted_at = $2 WHERE id = $1`
@@ -205,6 +211,9 @@ func (r *Rooms) Delete(ctx context.Context, own, others []authz.Role, by chat.Us
 }
 
 const (
+	// addReaction counts the reactions of a message, $6 at most, and the different ones, $5.
+	//
+	//control:name business-limits
 	addReaction query = `INSERT INTO reactions (message_id, user_id, emoji, at) SELECT $1, $2, $3, $4
 		WHERE (SELECT count(*) FROM reactions WHERE message_id = $1) < $6
 			AND (EXISTS (SELECT 1 FROM reactions WHERE message_id = $1 AND emoji = $3)

@@ -94,6 +94,10 @@ func loses(before, next chat.Standing) bool {
 		next.Banned && !before.Banned
 }
 
+// store writes what a moderation came to. Whoever is out keeps a mute, and being a reader,
+// as a sanction: to leave and come back lifts nothing, and neither does a ban that ends.
+//
+//control:name authz
 func (r *Rooms) store(ctx context.Context, c conn, by chat.UserID, room chat.RoomID, out chat.Outcome) error {
 	target, now := out.Person.ID.UUID, r.now()
 	steps := []statement{{setStanding, []any{room.UUID, target, string(out.After.Role), nullTime(out.After.MutedUntil), now}}}

@@ -25,6 +25,9 @@ func (db *DB) Passkeys() *Passkeys { return &Passkeys{db} }
 const (
 	askPasskey query = `INSERT INTO passkey_ceremonies (sid, purpose, data, expires_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (sid, purpose) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at`
+	// answerPasskey takes a question away with its first answer, right or wrong.
+	//
+	//control:name passkey
 	answerPasskey query = `DELETE FROM passkey_ceremonies WHERE sid = $1 AND purpose = $2 RETURNING data`
 
 	passkeyColumns = `p.id, p.user_id, p.name, p.credential_id, p.public_key, p.sign_count, p.flags, p.aaguid, p.created_at, p.last_used_at`
@@ -37,6 +40,8 @@ const (
 
 	// Decided on the row's newest version under its lock: of two uses with one counter,
 	// the second changes nothing.
+	//
+	//control:name passkey
 	usePasskey query = `UPDATE passkeys SET sign_count = $3, last_used_at = $4
 		WHERE credential_id = $2 AND user_id = $1 AND (sign_count < $3 OR sign_count = 0 AND $3 = 0)`
 
@@ -97,6 +102,8 @@ func (s *Passkeys) PasskeysOf(ctx context.Context, user chat.UserID) (list []acc
 
 // AddPasskey stores p; kind Conflict if its user has limit already, or somebody has it,
 // kind Denied if the session sid is not one of its user's that runs.
+//
+//control:name passkey
 func (s *Passkeys) AddPasskey(ctx context.Context, sid uuid.UUID, p account.Passkey, limit int) error {
 	err := s.db.tx(ctx, func(ctx context.Context, c conn) error {
 		// Two additions of one user come one after the other, so that each counts the other.

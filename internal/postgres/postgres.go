@@ -137,6 +137,8 @@ func open(ctx context.Context, url secret.Text, o Options, tracer pgx.QueryTrace
 }
 
 // parse reads a database URL and settles what no URL may change.
+//
+//control:name sql
 func parse(url secret.Text) (*pgxpool.Config, error) {
 	if url.Empty() {
 		return nil, errors.New("open database: no URL")

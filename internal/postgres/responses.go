@@ -30,6 +30,8 @@ const (
 	liftResponse query = `UPDATE responses SET lifted_at = $2, lifted_by = $3 WHERE id = $1 AND lifted_at IS NULL AND until > $2 RETURNING ` + responseColumns
 
 	// claimFiring is answered to the first. Its clock is that of the events.
+	//
+	//control:name detection
 	claimFiring query = `
 INSERT INTO firings AS f (rule, subject_kind, subject, at, until) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (rule, subject_kind, subject) DO UPDATE SET at = excluded.at, until = excluded.until WHERE f.until <= excluded.at

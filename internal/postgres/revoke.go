@@ -62,6 +62,8 @@ func (s *Sessions) RevokeAll(ctx context.Context, user, keep uuid.UUID, reason s
 
 // trimSessions ends what is beyond the newest limit ($4) of a user, of which keep ($3)
 // is one whatever its age. It locks like endSessions, in the order of the sids.
+//
+//control:name session-limit
 const trimSessions query = `
 WITH excess AS (
 	SELECT s.sid FROM sessions s WHERE s.user_id = $2 AND s.sid <> $3 AND ` + running + ` ORDER BY s.created_at DESC, s.sid OFFSET $4::int - 1

@@ -8,6 +8,8 @@ import (
 // excess lists what the role of this connection may and a server should not. Each line is
 // a way from one injected statement, or one stolen password, to something that no
 // transaction takes back.
+//
+//control:name least-privilege
 const excess query = `
 SELECT what FROM (
 	SELECT 'it is a superuser' AS what FROM pg_roles WHERE rolname = current_user AND rolsuper

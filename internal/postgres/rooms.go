@@ -113,8 +113,13 @@ const (
 
 	// lockActive does the same for those whose account has not ended. It waits for an end
 	// that is being made and obeys it: a command on its way makes nothing for nobody.
+	//
+	//control:name retention
 	lockActive query = `SELECT true FROM users WHERE id = $1 AND disabled_at IS NULL FOR NO KEY UPDATE`
 
+	// insertRoom counts behind lockActive what its owner has made.
+	//
+	//control:name business-limits
 	insertRoom query = `
 WITH made AS (
 	INSERT INTO rooms (id, title, visibility, created_by, created_at, active_at)
@@ -153,8 +158,13 @@ func (r *Rooms) CreateRoom(ctx context.Context, owner chat.UserID, title string,
 
 const (
 	// findPeer locks like lockActive, but as little as a row that refers to the peer does.
+	//
+	//control:name retention
 	findPeer query = `SELECT id FROM users WHERE username = $2 AND id <> $1 AND disabled_at IS NULL FOR KEY SHARE`
 
+	// insertDirect counts behind lockActive what its maker began within a day.
+	//
+	//control:name business-limits
 	insertDirect query = `
 WITH made AS (
 	INSERT INTO rooms (id, title, visibility, direct_key, created_by, created_at, active_at)

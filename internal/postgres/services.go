@@ -52,6 +52,8 @@ SELECT sid FROM sooner`
 
 	// insertServiceSession ends it with its key at the latest, by what the key says under
 	// its lock: a rotation may have come since the key was proven.
+	//
+	//control:name service-identity
 	insertServiceSession query = `
 INSERT INTO sessions AS s (sid, user_id, created_at, authenticated_at, last_seen_at, idle_ends_at, ends_at, ip, user_agent)
 SELECT $1::uuid, $2::uuid, $3::timestamptz, $3, $3, least($4::timestamptz, $5::timestamptz, k.ends_at), least($5, k.ends_at), $6, $7
@@ -81,6 +83,8 @@ func (s *Services) CreateService(ctx context.Context, u account.User, k account.
 
 // RotateServiceKey adds a key, sets an end to those before it, and the same end to their
 // sessions: now, if that is when it is. It returns those that end sooner for it.
+//
+//control:name service-identity
 func (s *Services) RotateServiceKey(ctx context.Context, user chat.UserID, k account.ServiceKey, until time.Time, reason string) (ended []chat.SessionID, err error) {
 	err = s.db.tx(ctx, func(ctx context.Context, c conn) error {
 		_, found, err := one(ctx, c, value[uuid.UUID], serviceUser, user.UUID)

@@ -24,6 +24,8 @@ var _ session.Store = (*Sessions)(nil)
 
 const (
 	// running is true of a session s that has not ended at the time $1.
+	//
+	//control:name session
 	running = `s.revoked_at IS NULL AND s.idle_ends_at > $1 AND s.ends_at > $1`
 
 	// live is true of a session s that may be used at the time $1.
@@ -67,6 +69,8 @@ func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, foun
 // session that exists, it moves the idle end, if the session is live; that is decided
 // on the row's newest version under its lock, so a revocation that commits first wins.
 // It does not touch ends_at, created_at, the user, or where the session came from.
+//
+//control:name session
 const commitSession query = `
 WITH proven AS MATERIALIZED (
 	SELECT 1 FROM users u

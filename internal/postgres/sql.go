@@ -62,6 +62,8 @@ func (db *DB) acquire(ctx context.Context, f func(context.Context, *pgxpool.Conn
 }
 
 // exec runs q and returns how many rows it touched.
+//
+//control:name sql
 func exec(ctx context.Context, c conn, q query, args ...any) (int64, error) {
 	rows, err := c.pg.Query(ctx, string(q), args...)
 	if err != nil {

@@ -34,6 +34,8 @@ const (
 	// askedUpload says whether user $1 may put $4 bytes into room $2, at time $6, with a
 	// quota of $5. Behind lockUser the sum cannot change until the transaction ends. Beside
 	// their bytes, a user has 2,000 files at most: a row costs too.
+	//
+	//control:name business-limits
 	askedUpload = `
 WITH asked AS (
 	SELECT CASE
@@ -112,6 +114,9 @@ const (
 
 	// readPiece asks for every piece anew whether the reader may: the uploader until the
 	// file is attached, then the members of its room.
+	//
+	//control:name upload
+	//control:name malware
 	readPiece query = `SELECT ` + fileColumns + `, substring(u.bytes FROM $4::integer + 1 FOR $5) FROM uploads u
 		WHERE u.id = $1 AND u.state = 'clean' AND CASE
 			WHEN u.message_id IS NULL THEN u.user_id = $2

@@ -36,9 +36,17 @@ func (t *Text) UnmarshalText(b []byte) error { t.value = string(b); return nil }
 
 func (t Text) String() string               { return Mask }
 func (t Text) GoString() string             { return Mask }
-func (t Text) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(Mask)) }
 func (t Text) LogValue() slog.Value         { return slog.StringValue(Mask) }
 func (t Text) MarshalText() ([]byte, error) { return []byte(Mask), nil }
+
+// Format is for every verb of fmt: %d would print what is inside and ask no String.
+//
+//control:name secrets
+func (t Text) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Mask)) }
+
+// MarshalJSON is for what is answered, stored or logged as JSON.
+//
+//control:name secrets
 func (t Text) MarshalJSON() ([]byte, error) { return []byte(`"` + Mask + `"`), nil }
 
 // Bytes is a secret key.
@@ -58,6 +66,10 @@ func (s Bytes) Len() int { return len(s.value) }
 func (s Bytes) String() string               { return Mask }
 func (s Bytes) GoString() string             { return Mask }
 func (s Bytes) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(Mask)) }
-func (s Bytes) LogValue() slog.Value         { return slog.StringValue(Mask) }
 func (s Bytes) MarshalText() ([]byte, error) { return []byte(Mask), nil }
 func (s Bytes) MarshalJSON() ([]byte, error) { return []byte(`"` + Mask + `"`), nil }
+
+// LogValue is what slog asks for.
+//
+//control:name secrets
+func (s Bytes) LogValue() slog.Value { return slog.StringValue(Mask) }

@@ -42,6 +42,8 @@ var (
 )
 
 // acted records an act and leads back.
+//
+//control:name admin-separation
 func (s *Site) acted(w http.ResponseWriter, c *call, reason, detail, done string) error {
 	s.record(c, audit.Event{Name: audit.AuthzAdmin, Level: audit.Warn, Control: "admin-separation", Reason: reason, Detail: detail})
 	return seeOther(w, c, "/admin/security?done="+done)

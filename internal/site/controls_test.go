@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	portcullis "example.com/portcullis"
 	"example.com/portcullis/internal/guard/catalogue"
 	"example.com/portcullis/internal/site"
 	"example.com/portcullis/web"
@@ -138,6 +139,24 @@ func TestControl_saysOfEachLineWhatHappensWithoutIt(t *testing.T) {
 	}
 	if strings.Contains(page, "[Refused]") {
 		t.Error("a link of a comment is shown as brackets")
+	}
+}
+
+// A page that shows code of which no test misses a line shows the wrong code: the rule is
+// elsewhere, or nothing proves it. The cure is a directive where the rule is, or a mutant
+// that takes out what is shown.
+//
+//control:proves living-documents
+func TestControl_eachShowsALineThatATestMisses(t *testing.T) {
+	b := real(t, func(o *site.Options) { o.Source = portcullis.Source() })
+	key := regexp.MustCompile(`<span class="line( remark)? key" `)
+	for _, c := range catalogue.All() {
+		page := b.open("/controls/" + c.Name)
+		_, code, found := strings.Cut(page, `id="rule"`)
+		code, _, ended := strings.Cut(code, `</section>`)
+		if !found || !ended || !key.MatchString(code) || !strings.Contains(code, `<span class="without">`) {
+			t.Errorf("%s: no line under \"The lines that stop it\" is one that tests fail without", c.Name)
+		}
 	}
 }
 

@@ -132,6 +132,8 @@ func (s *Site) enforce(ru rule, handle handler) http.Handler {
 }
 
 // admit is the half that needs no session.
+//
+//control:name csrf
 func (s *Site) admit(raw http.ResponseWriter, c *call) error {
 	if err := s.charge(c); err != nil {
 		return err

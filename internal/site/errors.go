@@ -96,6 +96,7 @@ var kinds = map[chat.Kind]refusal{
 // refusalOf finds the row of an error. Errors that no row knows are internal.
 //
 //control:name errors
+//control:name existence
 func refusalOf(err error) *refusal {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
@@ -135,6 +136,8 @@ func refusalOf(err error) *refusal {
 
 // note records a refusal that is a control's decision, logs one that is our fault,
 // and says when to come back.
+//
+//control:name detection
 func (s *Site) note(w http.ResponseWriter, c *call, r *refusal) {
 	if e := r.event; e.Name != "" {
 		if e.Name == audit.AuthzFail && c.fromElsewhere() {

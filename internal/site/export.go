@@ -114,6 +114,8 @@ var errExports = &refusal{status: http.StatusTooManyRequests, code: "rate_limite
 	event: audit.Event{Name: audit.RateLimitExceeded, Level: audit.Warn, Control: "retention", Reason: "export"}}
 
 // chargeExport takes the export out of its user's budget, over all nodes.
+//
+//control:name retention
 func (s *Site) chargeExport(c *call) error {
 	got, err := s.o.Limits.Take(c.Context(), []ratelimit.Bucket{{Name: "export", Key: c.actor.User.String(), Limit: ratelimit.Limit{Rate: exportsPerHour / 3600.0, Burst: exportBurst}}}, 1)
 	if err != nil {
@@ -184,6 +186,8 @@ func (e *export) run(head []part) error {
 
 // list writes pages until there is none. Before each it asks whether the session still
 // lives: whoever signs a thief out ends what the thief is taking, too.
+//
+//control:name retention
 func (e *export) list(name string, next func() ([]any, error)) error {
 	if err := errors.Join(e.enc.WriteToken(jsontext.String(name)), e.enc.WriteToken(jsontext.BeginArray)); err != nil {
 		return err

@@ -16,6 +16,8 @@ import (
 // decode reads the body into v, strictly: one JSON value, valid UTF-8, no doubled
 // names, names in the exact case, and no member that v does not have (CWE-915).
 // encoding/json would let the last of two equal names win and "ROLE" pass for "role".
+//
+//control:name admin-separation
 func (c *call) decode(v any) error {
 	err := json.Unmarshal(c.body, v, json.RejectUnknownMembers(true))
 	if err == nil {

@@ -48,6 +48,10 @@ type rule struct {
 	role     func(authz.SiteRole) bool // who may know that the route exists; nil: everybody
 }
 
+// rules say what each Policy asks for.
+//
+//control:name admin-separation
+//control:name retention
 var rules = map[Policy]rule{
 	Asset:       {budget: free},
 	Report:      {budget: reports, maxBody: maxReport},

@@ -148,6 +148,8 @@ func (s *Site) signUp(c *call, username, password, displayName string) error {
 // begin gives the browser a session of u. A session of somebody else that it had
 // until now ends like at a sign-out, with its sockets. A password that was changed
 // while it was being proven is a wrong one: the event is the last word on it.
+//
+//control:name session-limit
 func (s *Site) begin(c *call, u account.User) error {
 	sess, err := s.o.Sessions.SignIn(c.Context(), u.ID.UUID, u.CredentialGen, c.network.String(), c.UserAgent())
 	refused := errors.Is(err, session.ErrNone)

@@ -30,6 +30,8 @@ func (s *Site) fresh(c *call) error {
 // stepUpAddress leads to the page that asks, and from there back: to what was to be
 // seen, or to the page that the refused form names. The form itself is not sent again:
 // whoever pressed the button has to press it as the person they have proven to be.
+//
+//control:name step-up
 func stepUpAddress(c *call) string {
 	next := c.PostFormValue("next")
 	if c.safe() {

@@ -234,6 +234,8 @@ func (s *Site) getUploadStatus(w http.ResponseWriter, c *call) error {
 // getUpload serves a file, a piece at a time, and asks for each piece whether its
 // reader may still have it. The browser is told what it is, not to guess, and, should
 // it show it as a document all the same, to run nothing and to give it no origin.
+//
+//control:name upload
 func (s *Site) getUpload(w http.ResponseWriter, c *call) error {
 	id, err := c.uploadID()
 	if err != nil {

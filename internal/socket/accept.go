@@ -189,6 +189,8 @@ func (h *handshake) sessionRefusal(err error) *refusal {
 
 // redeemTicket spends the ticket and requires that it is this session's: a ticket
 // stolen from somebody else is of no use with the thief's own cookie.
+//
+//control:name handshake
 func (h *handshake) redeemTicket(ctx context.Context) *refusal {
 	if h.route.means == byFirstMessage {
 		return nil // conn.authenticate does the same with the first frame
@@ -228,6 +230,10 @@ func ticketRefusal(err error) *refusal {
 	return no
 }
 
+// findActor reads who the session is of. A ticket that says program opens only a program's
+// socket, and one that does not only a person's.
+//
+//control:name service-identity
 func (h *handshake) findActor(ctx context.Context) *refusal {
 	var err error
 	if h.actor, err = h.s.Accounts.Actor(ctx, h.session); err != nil {

@@ -86,6 +86,9 @@ func (c *conn) close(code closeCode) bool { return c.end(code, slugs[code], fals
 // ours: what a client sends must not look like a decision of the server.
 func (c *conn) closeAsPeer(code closeCode) bool { return c.end(code, "", true) }
 
+// end is the one way to close. Whoever comes second changes nothing.
+//
+//control:name close
 func (c *conn) end(code closeCode, slug string, byPeer bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock() // held until the close frame is queued: finish takes it first

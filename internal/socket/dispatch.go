@@ -54,6 +54,9 @@ type command struct {
 
 // commands is every type that a ready connection may send. A type that is not here
 // is refused, also one that the codec knows: auth, which has its own place and time.
+//
+//control:name dispatch
+//control:name idle
 var commands = map[wire.Type]command{
 	wire.RoomJoin:       {do: (*conn).joinRoom},
 	wire.RoomLeave:      {do: (*conn).leaveRoom},
@@ -71,6 +74,8 @@ var commands = map[wire.Type]command{
 // client that sends faster than it is served is slowed by TCP, not queued.
 //
 //control:name dispatch
+//control:name ratelimit
+//control:name idle
 func (c *conn) dispatch(frame []byte) {
 	s := c.server
 	if ok, retry := c.bucket.Take(1, len(frame)); !ok {
@@ -126,6 +131,8 @@ func (c *conn) limited(frame []byte, retry time.Duration) {
 }
 
 // invalidFrame answers a frame that the codec refused.
+//
+//control:name dispatch
 func (c *conn) invalidFrame(err error) {
 	e, ok := errors.AsType[*wire.Error](err)
 	if !ok {
@@ -152,6 +159,8 @@ type strikes struct {
 }
 
 // strike counts one offence; true: it was the last, and the connection is closed.
+//
+//control:name dispatch
 func (c *conn) strike(s *strikes, limit int, code closeCode) bool {
 	if now := time.Now(); now.Sub(s.since) > strikeWindow {
 		s.n, s.since = 0, now

@@ -139,6 +139,8 @@ func (l *Line) Record(name audit.Name, level audit.Level, control, reason string
 // recheckDoors asks again whether a user's connections to what r names may go on, on
 // goroutines of their own, which Shutdown waits for. A connection for which that cannot
 // be told is closed.
+//
+//control:name tunnel
 func (s *Server) recheckDoors(r chat.Revocation) {
 	for _, c := range s.hub.ofUser(r.User) {
 		if c.route.door == nil || c.route.behind() != r.Tunnel {

@@ -78,6 +78,8 @@ func (s *Server) Deliver(changes []chat.Change) {
 
 // Signal sends something ephemeral: to the members of its room on this node, or, a
 // read marker, only to the other sockets of the one whose it is.
+//
+//control:name tunnel
 func (s *Server) Signal(sig chat.Signal) {
 	payload := wire.Signal(nil, sig)
 	if len(payload) == 0 {

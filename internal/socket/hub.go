@@ -98,6 +98,8 @@ func (h *hub) room(id chat.RoomID) *room {
 
 // enter adds c to a room as a member that holds back what is delivered, and returns
 // once the room's events reach this node.
+//
+//control:name concurrency
 func (h *hub) enter(ctx context.Context, c *conn, id chat.RoomID) (*member, error) {
 	h.mu.Lock()
 	r := h.rooms[id]

@@ -90,6 +90,8 @@ func (s *Server) ping(ctx context.Context) {
 }
 
 // sendPing asks the peer for a sign of life that cannot be given without reading.
+//
+//control:name heartbeat
 func (c *conn) sendPing() {
 	defer c.recovered("ping")
 	c.mu.Lock()
@@ -109,6 +111,8 @@ func (c *conn) onPing(payload string) error {
 
 // onPong moves the deadline if it answers our last ping. A pong that nobody asked
 // for proves nothing: whoever sends them by timer may have stopped reading long ago.
+//
+//control:name heartbeat
 func (c *conn) onPong(payload string) error {
 	c.mu.Lock()
 	ours := c.pinged && subtle.ConstantTimeCompare([]byte(payload), c.ping[:]) == 1

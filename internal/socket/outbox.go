@@ -137,6 +137,8 @@ func (o *outbox) overHalf() bool {
 
 // purge drops what is queued of a room and not begun. After it, not one more frame
 // of that room goes out: who lost a right must not read what was on its way.
+//
+//control:name delivery
 func (o *outbox) purge(m *member) {
 	o.keep(func(e entry) bool { return e.member != m })
 }

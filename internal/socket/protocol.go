@@ -62,6 +62,8 @@ func (h *handshake) checkProtocol(context.Context) *refusal {
 
 // readOffer selects the subprotocol and takes the ticket out of where the route
 // has it. The ticket is never selected, so it is never echoed.
+//
+//control:name compression
 func (h *handshake) readOffer(context.Context) *refusal {
 	bad := &refusal{status: http.StatusBadRequest, control: "handshake-protocol", reason: "subprotocol"}
 	offers := split(h.r.Header["Sec-Websocket-Protocol"])

@@ -148,6 +148,8 @@ var errNotUTF8 = errors.New("text message is not UTF-8")
 
 // authenticate is the first message of /ws/auth: one frame, auth, in time, right.
 // Everything else ends the connection with 4401 and no word about why.
+//
+//control:name first-message
 func (c *conn) authenticate() {
 	s := c.server
 	c.ws.SetReadLimit(authBytes)

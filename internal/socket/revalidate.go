@@ -92,6 +92,8 @@ func (s *Server) revalidate(ctx context.Context) {
 }
 
 // review reads the session and goes on, or ends the connection.
+//
+//control:name revalidation
 func (c *conn) review(ctx context.Context) {
 	if c.is(closing) {
 		return
@@ -109,6 +111,8 @@ func (c *conn) review(ctx context.Context) {
 // lookAgain is the second look of a connection that was registered a moment ago: a
 // session revoked between the first look and the registration is found here, one
 // revoked later finds the connection in the hub. In between there is nothing.
+//
+//control:name revocation-race
 func (c *conn) lookAgain(ctx context.Context) bool {
 	s := c.server
 	live, err := s.Sessions.Live(ctx, c.actor.Session.UUID)
@@ -183,6 +187,8 @@ func (c *conn) keep(live session.Session) {
 // renewed takes what was read of the session, but for a later absolute end: that of the
 // connection was told to it, and may have been moved forward since the reading. The
 // caller holds c.mu.
+//
+//control:name lease-refresh
 func (c *conn) renewed(live session.Session) {
 	if live.EndsAt.After(c.session.EndsAt) {
 		live.EndsAt = c.session.EndsAt
@@ -192,6 +198,8 @@ func (c *conn) renewed(live session.Session) {
 
 // endBy moves the absolute end forward, never back, as when a service's key ends before
 // the session that it opened.
+//
+//control:name service-identity
 func (c *conn) endBy(t time.Time) {
 	c.mu.Lock()
 	if t.Before(c.session.EndsAt) {
@@ -202,6 +210,8 @@ func (c *conn) endBy(t time.Time) {
 }
 
 // lost ends a connection whose session is not there any more, or cannot be read.
+//
+//control:name revalidation
 func (c *conn) lost(err error) {
 	s := c.server
 	c.mu.Lock()

@@ -24,6 +24,8 @@ const (
 // sessions must not queue behind anything. Doing it twice is doing it once.
 //
 //control:name revocation
+//control:name service-identity
+//control:name session-limit
 func (s *Server) Revoke(r chat.Revocation) {
 	switch {
 	case r.Room != (chat.RoomID{}):
@@ -140,6 +142,8 @@ func (s *Server) Refresh(ctx context.Context, id chat.RoomID) error {
 
 // refresh removes members (of user, or all) without the right to read. Somebody
 // who joins while it reads is not asked about here: their own join reads later.
+//
+//control:name delivery
 func (s *Server) refresh(ctx context.Context, room *room, user chat.UserID, reason string) error {
 	members := room.of(user)
 	seen := make(map[chat.UserID]bool, len(members))

@@ -165,6 +165,8 @@ func (m *member) holdBack(b *batch) {
 
 // release flushes what was held and makes the member live from seq seen. false: too
 // much came to hold it, and the store must be read again from seen.
+//
+//control:name concurrency
 func (m *member) release(seen int64) (bool, error) {
 	o := &m.conn.out
 	o.mu.Lock()

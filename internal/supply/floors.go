@@ -23,6 +23,8 @@ func Floors() []Floor {
 }
 
 // Check says which of the linked modules (path → version) are below their floor.
+//
+//control:name supply-chain
 func Check(linked map[string]string, floors []Floor) []error {
 	var broken []error
 	for _, f := range floors {

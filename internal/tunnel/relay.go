@@ -96,6 +96,8 @@ func (t *relay) greeting() (greeting []byte, why string) {
 }
 
 // relay copies both ways until one of them ends.
+//
+//control:name tunnel
 func (t *relay) relay(ctx context.Context, greeting []byte) {
 	if !t.carry(&t.down, len(greeting), "quota_down") || t.line.Send(ctx, greeting) != nil {
 		return

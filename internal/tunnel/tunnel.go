@@ -48,6 +48,8 @@ import (
 const Prefix = "/ws/tunnel/"
 
 // perUser is how many tunnels a user may have, over all nodes.
+//
+//control:name tunnel
 const perUser = 1
 
 // grantTime bounds one reading of a grant.

@@ -97,6 +97,8 @@ func walk(b []byte, depth int, values *int) ([]byte, *Error) {
 // walkMany passes the n elements of a map or array whose header begins b and ends
 // where rest begins. Each element has at least one byte, so n is refused while it is
 // still only a number.
+//
+//control:name msgpack
 func walkMany(b, rest []byte, n uint64, pairs bool, depth int, values *int) ([]byte, *Error) {
 	least := n
 	if pairs {

@@ -28,6 +28,8 @@ type reader struct {
 }
 
 // parse reads frame, whose depth and UTF-8 have been checked.
+//
+//control:name schema
 func parse(frame []byte) (value any, fault string, err *Error) {
 	r := reader{dec: jsontext.NewDecoder(bytes.NewBuffer(frame))} // strict is its default
 	value, failed := r.value()
@@ -90,6 +92,10 @@ func (r *reader) value() (any, error) {
 	}
 }
 
+// object reads what is between braces, and notes a key that would change every object of a
+// script that merges it.
+//
+//control:name schema
 func (r *reader) object() (any, error) {
 	m := map[string]any{}
 	for r.dec.PeekKind() != '}' {

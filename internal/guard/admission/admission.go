@@ -34,6 +34,8 @@ func NewGate(max int) *Gate { return &Gate{max: int64(max)} }
 
 // Enter takes a place and returns how to give it back. Calling leave again does nothing,
 // so every path that fails may defer it. Without a place ok is false and leave does nothing.
+//
+//control:name admission
 func (g *Gate) Enter() (leave func(), ok bool) {
 	for {
 		n := g.inside.Load()

@@ -17,6 +17,8 @@ const maxConn = 64
 // acquireScript drops what has ended, counts and adds, by Redis's time in milliseconds.
 // Asking again for a connection that holds a lease renews it, so a retry after a lost
 // reply does not take a second place. ARGV: connection, max, time to live.
+//
+//control:name admission
 const acquireScript = `
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

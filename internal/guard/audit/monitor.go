@@ -56,6 +56,8 @@ func (m *Monitor) Run(ctx context.Context) error {
 }
 
 // beat records the heartbeat. Its detail is the checkpoint that `audit verify` takes.
+//
+//control:name monitor
 func (m *Monitor) beat(ctx context.Context) {
 	e := Event{Name: Heartbeat, Level: Info, Control: "monitor", Reason: "alive", Count: m.Log.Dropped()}
 	if h := m.Log.Head(); h.ID > 0 {
@@ -68,6 +70,8 @@ func (m *Monitor) beat(ctx context.Context) {
 }
 
 // clock compares the clocks and says when they come apart, and when they meet again.
+//
+//control:name monitor
 func (m *Monitor) clock(ctx context.Context, wrong bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
 	defer cancel()

@@ -42,6 +42,11 @@ type sample struct {
 	about   map[uint64]struct{} // of those behind sampleMost; hashes, because an origin may be long
 }
 
+// take lets the first sampleMost of a window through, and behind them only what detection
+// has to tell apart and has not seen.
+//
+//control:name audit
+//control:name detection
 func (s *sample) take(about uint64) (keep bool) {
 	s.n++
 	if s.n > sampleMost {

@@ -71,6 +71,8 @@ type verifier struct {
 // one, or nil. from is where the walk begins, 0 for the beginning; the first row is
 // then taken as it is. head is a checkpoint that was kept elsewhere, or nil. An error
 // is one of rows.
+//
+//control:name audit-chain
 func (c *Chain) Verify(rows iter.Seq2[Link, error], from int64, anchor *Anchor, head *Head) (Report, error) {
 	v := verifier{Chain: c, known: from == 0}
 	if anchor != nil && from <= anchor.ID+1 {

@@ -86,6 +86,8 @@ func Roles(action Action) []Role {
 // CanOn reports whether a member with role actor may do action to a member with
 // role target: the table allows it, and actor outranks target. Nobody moderates
 // an equal, so two moderators cannot remove each other and nobody removes an owner.
+//
+//control:name authz
 func CanOn(actor Role, action Action, target Role) bool {
 	return Can(actor, action) && ranks[actor] > ranks[target]
 }
@@ -106,12 +108,16 @@ const (
 
 // CanLead reports whether role may make rooms, let others in, moderate, and enter open
 // rooms by itself. A program may not: it talks where people have invited it.
+//
+//control:name service-identity
 func CanLead(role SiteRole) bool { return role != Service }
 
 // CanSeeEvents reports whether role may read the security event stream.
 func CanSeeEvents(role SiteRole) bool { return role == Auditor || role == Admin }
 
 // CanAdminister reports whether role may act on other users.
+//
+//control:name authz
 func CanAdminister(role SiteRole) bool { return role == Admin }
 
 // KnownSite reports whether role is one of the three that people have.

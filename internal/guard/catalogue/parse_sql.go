@@ -7,6 +7,8 @@ import (
 
 // readSQL finds marked statements of a migration. The directive is --control:name, in the
 // comment above the statement; what is marked ends at the next empty line.
+//
+//control:name living-documents
 func (e *Evidence) readSQL(path string) (problems []error) {
 	lines := e.files[path].Lines
 	remark := func(i int) bool { return i >= 0 && i < len(lines) && strings.HasPrefix(lines[i], "--") }

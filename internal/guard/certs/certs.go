@@ -71,6 +71,8 @@ type Change struct {
 
 // thresholds are when the end of a certificate is said: ACME certificates are renewed
 // at 30 days, so each of these is a renewal that did not happen.
+//
+//control:name certificates
 var thresholds = []struct {
 	before time.Duration
 	reason string

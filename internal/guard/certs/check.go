@@ -84,6 +84,8 @@ func readPair(certFile, keyFile string) (certPEM, keyPEM []byte, err error) {
 
 // readPEM reads one file, and looks at the mode of the file that it opened: not of a
 // name that may be another file a moment later.
+//
+//control:name certificates
 func readPEM(path string, private bool) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

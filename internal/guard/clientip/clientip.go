@@ -78,6 +78,8 @@ func (x *Resolver) IP(r *http.Request) netip.Addr {
 // Prefix returns the network that counts as one client: /32 for IPv4, /64 for
 // IPv6. It is the key for limits and the address for logs. The zero Addr gives
 // the zero Prefix.
+//
+//control:name clientip
 func Prefix(ip netip.Addr) netip.Prefix {
 	ip = ip.Unmap().WithZone("")
 	p, err := ip.Prefix(min(ip.BitLen(), prefixBits6))

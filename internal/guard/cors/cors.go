@@ -47,6 +47,8 @@ type Policy struct {
 
 // New returns a Policy for the listed origins. trusted are the origins that may open
 // sockets; credentials are for origins in both.
+//
+//control:name cors
 func New(listed, trusted []string) (*Policy, error) {
 	p := &Policy{}
 	for _, origin := range listed {
@@ -113,6 +115,8 @@ func IsPreflight(r *http.Request) bool {
 }
 
 // origin is the one listed origin that r names.
+//
+//control:name cors
 func (p *Policy) origin(r *http.Request) (string, bool) {
 	sent := r.Header["Origin"]
 	if len(sent) != 1 || !slices.Contains(p.listed, sent[0]) {

@@ -117,6 +117,8 @@ func (c *Compressor) Compress(kind string, message []byte) ([]byte, bool) {
 }
 
 // count takes one from the budget of a type, or tells why there is none.
+//
+//control:name compression
 func (c *Compressor) count(kind string, bytes int) Reason {
 	c.mu.Lock()
 	defer c.mu.Unlock()

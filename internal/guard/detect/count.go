@@ -58,6 +58,10 @@ type counter struct {
 	seen *keys[window]
 }
 
+// observe counts an event. It fires at the rule's threshold, unless as much that is
+// innocent speaks for the subject.
+//
+//control:name detection
 func (c *counter) observe(e audit.Event) (Firing, bool) {
 	if c.rule.innocent != nil {
 		if s, v, ok := c.rule.innocent(e); ok {

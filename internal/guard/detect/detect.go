@@ -140,6 +140,8 @@ func (d *Detector) first(f Firing, now time.Time) bool {
 }
 
 // bait fires at the first touch.
+//
+//control:name detection
 func (d *Detector) bait(e audit.Event) (Firing, bool) {
 	f := Firing{Score: 90, Cause: e}
 	switch {
@@ -169,6 +171,8 @@ type place struct {
 // ofOthers are events of a session that may not be of who holds it. A refused handshake
 // can be a program's that was handed a ticket, and stands elsewhere with good reason; the
 // end of a session is told by whoever ended it.
+//
+//control:name detection
 var ofOthers = []audit.Name{audit.HandshakeReject, audit.SessionsExceeded, audit.FailClosed, audit.LeaseUnavailable, audit.TokenReuse, audit.SessionLogout}
 
 // moved fires when one session speaks from another network and with another browser
@@ -176,6 +180,8 @@ var ofOthers = []audit.Name{audit.HandshakeReject, audit.SessionsExceeded, audit
 // a browser that updates itself keeps its network; a cookie that was copied has neither.
 // When the first browser then speaks again, both use the session at the same time, which
 // no move explains.
+//
+//control:name detection
 func (d *Detector) moved(e audit.Event) (Firing, bool) {
 	if e.Session == "" || e.IP == "" || e.UserAgent == "" || slices.Contains(ofOthers, e.Name) {
 		return Firing{}, false

@@ -99,6 +99,9 @@ func (s *stem) common(text string) int {
 	return from + n
 }
 
+// alike reports whether a text differs from the last one in a few characters at its end.
+//
+//control:name detection
 func (s *stem) alike(text string, now time.Time) bool {
 	if now.Sub(s.at) > probeWithin || max(s.size, len(text))-min(s.size, len(text)) > probeTail {
 		return false
@@ -107,6 +110,10 @@ func (s *stem) alike(text string, now time.Time) bool {
 	return n >= leastStem && max(s.size, len(text))-n <= probeTail
 }
 
+// add counts a text that is alike, and reports when a run is one of guesses: words change,
+// and not only a number that counts.
+//
+//control:name detection
 func (s *stem) add(text string, hash uint64, now time.Time) bool {
 	n := s.common(text)
 	if n == len(text) || slices.Contains(s.seen, hash) {

@@ -36,6 +36,8 @@ type Rule struct {
 
 // rules is the table. Each has a test that fires it and takes part in the days of
 // honest traffic that must fire none.
+//
+//control:name detection
 func rules() []Rule {
 	return []Rule{
 		{Name: "ticket_replay", Threshold: 1, Window: 10 * time.Minute, Score: 60, Explain: "%d used tickets came back within %s: somebody reads a log, a proxy or the wire",
@@ -71,6 +73,8 @@ func rules() []Rule {
 // protocolControl picks the refusals that tell a fingerprinter something. A wrong ticket
 // or a full server happens to honest clients; and what any page can have its visitor's
 // browser send is no evidence against them: an image, a form, a long list of subprotocols.
+//
+//control:name detection
 func protocolControl(e audit.Event) bool {
 	if e.Name != audit.HandshakeReject {
 		return true
@@ -84,6 +88,8 @@ func protocolControl(e audit.Event) bool {
 
 // asked is the room that somebody asked for and was refused, led the one that a page of
 // another site had their browser ask for.
+//
+//control:name detection
 func asked(e audit.Event) string {
 	if e.Reason == audit.ReasonForeignPage {
 		return ""

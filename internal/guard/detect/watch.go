@@ -72,6 +72,8 @@ func (w *Watch) Run(ctx context.Context, respond func(context.Context, Firing)) 
 }
 
 // read takes what is new in the log.
+//
+//control:name detection
 func (w *Watch) read(ctx context.Context, respond func(context.Context, Firing)) (err error) {
 	if !w.placed {
 		if w.place, err = w.stream.Position(ctx, w.now().Add(-readBack)); err != nil {
@@ -98,6 +100,8 @@ func (w *Watch) read(ctx context.Context, respond func(context.Context, Firing))
 
 // fire says what fired, unless another node has. When nobody can tell, it is said:
 // better twice than never.
+//
+//control:name detection
 func (w *Watch) fire(ctx context.Context, f Firing, respond func(context.Context, Firing)) {
 	if ours, err := w.stream.Claim(ctx, f, f.Cause.At.Add(quietFor)); err == nil && !ours {
 		return

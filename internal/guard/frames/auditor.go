@@ -144,6 +144,8 @@ func headerSize(h []byte) int {
 }
 
 // judge decides on the complete header in a.header and begins its frame.
+//
+//control:name frames
 func (a *Auditor) judge(now time.Duration) *Violation {
 	a.frames++
 	fin, op := a.header[0]&finBit != 0, a.header[0]&opBits
@@ -189,6 +191,8 @@ func (a *Auditor) judge(now time.Duration) *Violation {
 }
 
 // judgeControl: RFC 6455 section 5.5, and the budget of control frames.
+//
+//control:name frames
 func (a *Auditor) judgeControl(op byte, fin bool, size uint64, now time.Duration) *Violation {
 	switch {
 	case !fin:
@@ -205,6 +209,8 @@ func (a *Auditor) judgeControl(op byte, fin bool, size uint64, now time.Duration
 }
 
 // judgeData: RFC 6455 section 5.4, and the limits of one message.
+//
+//control:name frames
 func (a *Auditor) judgeData(op byte, fin bool, size uint64) *Violation {
 	switch {
 	case op == opContinuation && !a.open:

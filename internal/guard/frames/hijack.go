@@ -35,6 +35,8 @@ type hijacker struct {
 }
 
 // Hijack is what the upgrader calls.
+//
+//control:name frames
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	audit, err := NewAuditor(h.limits, time.Now())
 	if err != nil {

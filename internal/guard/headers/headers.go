@@ -72,6 +72,7 @@ type Policy struct {
 // plain path. These become header text, so anything else is refused.
 //
 //control:name link-preview
+//control:name headers
 func New(o Options) (*Policy, error) {
 	if o.BaseURL == nil {
 		return nil, errors.New("headers: the base URL is missing")

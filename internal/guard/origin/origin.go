@@ -133,6 +133,8 @@ func (p *Policy) checkFetch(r *http.Request, origin string) error {
 // refuses, with a *[Refused], every request that carries an Origin at all.
 // Browsers always send one and cannot be told not to, so no page can use that
 // route, listed or not. The route must ignore cookies as well.
+//
+//control:name origin
 func (p *Policy) CheckNone(r *http.Request) error {
 	sent, found := r.Header["Origin"]
 	if !found {

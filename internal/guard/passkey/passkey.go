@@ -122,6 +122,8 @@ type Party struct {
 var ErrNoName = errors.New("passkey: the public origin is no name")
 
 // New returns the Party of the public origin base. ErrNoName if that is an address.
+//
+//control:name passkey
 func New(base *url.URL, now func() time.Time) (*Party, error) {
 	if _, err := netip.ParseAddr(base.Hostname()); err == nil {
 		return nil, ErrNoName
@@ -255,6 +257,8 @@ func (p *Party) begun(purpose Purpose, options any, data *webauthn.SessionData) 
 }
 
 // open refuses an answer to another question, or one that comes too late.
+//
+//control:name passkey
 func (p *Party) open(c Ceremony, purpose Purpose, answer []byte) error {
 	switch {
 	case p == nil || len(answer) == 0 || len(answer) > maxAnswer:
@@ -271,6 +275,8 @@ func (p *Party) open(c Ceremony, purpose Purpose, answer []byte) error {
 
 // used turns what the library says of an assertion into ours. It only warns of a
 // counter that went back; here that is a refusal.
+//
+//control:name passkey
 func (p *Party) used(u User, got *webauthn.Credential, err error) (Credential, error) {
 	_, stranger := errors.AsType[*protocol.ErrorUnknownCredential](err)
 	switch {

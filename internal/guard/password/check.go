@@ -38,6 +38,8 @@ type Weak struct {
 func (w *Weak) Error() string { return w.Public }
 
 // Check returns a *Weak if pw is no good new password for username.
+//
+//control:name password
 func (h *Hasher) Check(pw, username string) error {
 	if !utf8.ValidString(pw) {
 		return &Weak{"encoding", "That password holds characters that cannot be read."}

@@ -77,6 +77,8 @@ type Hasher struct {
 }
 
 // New returns a Hasher, or an error if its numbers are below OWASP's or above reason.
+//
+//control:name password
 func New(o Options) (*Hasher, error) {
 	h := &Hasher{cost: cost{or(o.MemoryKiB, defaultMemoryKiB), or(o.Time, defaultTime), or(o.Threads, defaultThreads)}}
 	if err := h.cost.check(); err != nil {
@@ -101,6 +103,8 @@ func New(o Options) (*Hasher, error) {
 
 // Queue returns h with a queue of its own before the same places: as many may wait in it,
 // however many wait in h's, and the places go to whoever waits longest in either.
+//
+//control:name throttle
 func (h *Hasher) Queue() *Hasher {
 	other := *h
 	other.waiting = new(atomic.Int64)
@@ -163,6 +167,8 @@ func (h *Hasher) compare(ctx context.Context, stored hash, pw string) (ok bool, 
 }
 
 // work runs f when there is a place for it.
+//
+//control:name password
 func (h *Hasher) work(ctx context.Context, f func()) error {
 	defer h.waiting.Add(-1)
 	if h.waiting.Add(1) > int64(cap(h.slots)*(1+waitersPerSlot)) { // those who work count too

@@ -29,6 +29,8 @@ func NewLocal(messages, bytes Limit, now func() time.Time) *Local {
 
 // Take takes cost messages and n bytes, or nothing. If it refuses, retry is when the same
 // Take could be allowed.
+//
+//control:name ratelimit
 func (l *Local) Take(cost, n int) (ok bool, retry time.Duration) {
 	now := l.now().Sub(l.start)
 	messages, wait := decide(now, l.messages.full, l.messages.interval, l.messages.burst, max(cost, 1))

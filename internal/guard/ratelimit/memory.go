@@ -78,6 +78,8 @@ func (m *Memory) set(id [16]byte, full time.Duration) {
 
 // forget drops buckets from the far end: those that are full again, which changes
 // nothing, and as many more as there are too many.
+//
+//control:name ratelimit
 func (m *Memory) forget(now time.Duration) {
 	for e := m.recent.Back(); e != nil; e = m.recent.Back() {
 		t := e.Value.(*tracked)

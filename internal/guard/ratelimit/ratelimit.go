@@ -90,6 +90,8 @@ func (l Limit) interval() time.Duration {
 // decide is GCRA. full is when the bucket would be empty again after what was taken
 // before, and now the time, on one scale. It returns full after taking cost and how long
 // to wait for that: 0 means that it may be taken now.
+//
+//control:name ratelimit
 func decide(now, full, interval time.Duration, burst, cost int) (next, wait time.Duration) {
 	if interval == 0 || cost > burst {
 		return full, Never

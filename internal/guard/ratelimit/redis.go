@@ -17,6 +17,8 @@ import (
 //
 // ARGV: cost, then interval and burst of each key. Reply: {allowed, number of the bucket
 // that takes longest, microseconds to wait}.
+//
+//control:name ratelimit
 const takeScript = `
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]

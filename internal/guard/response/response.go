@@ -73,6 +73,8 @@ type Response struct {
 }
 
 // Validate reports what is wrong with a new response.
+//
+//control:name response
 func (r Response) Validate() error {
 	switch {
 	case r.Kind != Throttle && r.Kind != StepUp && r.Kind != Block:
@@ -113,6 +115,8 @@ type mild struct {
 // their links to rooms (link_probing, honey_link) and guesses in addresses
 // (reflection_oracle) come out of the browsers of people who only opened the page, and no
 // response may be about a victim.
+//
+//control:name response
 var policy = map[string]mild{
 	"ticket_replay":           {Throttle, 5 * time.Minute},
 	"id_probing":              {Throttle, 10 * time.Minute},
@@ -277,6 +281,9 @@ type limited struct {
 //control:name response
 func (b *Book) Limit(next ratelimit.Source) ratelimit.Source { return limited{b, next} }
 
+// Take refuses who is blocked, and gives who is throttled a share.
+//
+//control:name response
 func (l limited) Take(ctx context.Context, buckets []ratelimit.Bucket, cost int) (ratelimit.Result, error) {
 	if len(*l.book.active.Load()) == 0 {
 		return l.next.Take(ctx, buckets, cost)

@@ -32,6 +32,8 @@ const (
 // now or may not sign in, and the request is left without a session. ip is the
 // client's prefix and userAgent its header, both kept to be shown to the user. It
 // panics outside Wrap.
+//
+//control:name session
 func (m *Manager) SignIn(ctx context.Context, user uuid.UUID, gen int64, ip, userAgent string) (Session, error) {
 	if user == uuid.Nil {
 		return Session{}, errors.New("sign in: no user")
@@ -58,6 +60,8 @@ func (m *Manager) SignIn(ctx context.Context, user uuid.UUID, gen int64, ip, use
 //
 // Should the Store fail in the middle, the old token is dead and the new one never
 // lived: the user has to sign in again.
+//
+//control:name session
 func (m *Manager) Renew(ctx context.Context) error {
 	r, ok := m.record(ctx)
 	if !ok || r.User == uuid.Nil {
@@ -99,6 +103,8 @@ func (m *Manager) Leave(ctx context.Context, words string) {
 
 // Notice takes the words that Leave kept; empty: none. Two pages at once may both get
 // them. It panics outside Wrap.
+//
+//control:name session-limit
 func (m *Manager) Notice(ctx context.Context) string {
 	r, _ := m.record(ctx)
 	words := r.Notice

@@ -87,6 +87,8 @@ type Manager struct {
 
 // New returns a Manager over s. Idle and Lifetime must be at least a second, and
 // Lifetime at most 30 days.
+//
+//control:name session
 func New(o Options, s Store) (*Manager, error) {
 	switch {
 	case s == nil:
@@ -194,6 +196,8 @@ func (m *Manager) record(ctx context.Context) (Record, bool) {
 
 // put makes r the record of this request's session, with r's own absolute end: scs
 // would count a new one from now, at creation and again at every RenewToken.
+//
+//control:name session
 func (m *Manager) put(ctx context.Context, r Record) {
 	m.scs.SetDeadline(ctx, r.EndsAt)
 	m.scs.Put(ctx, recordKey, r)

@@ -50,6 +50,8 @@ func (m *Manager) Wrap(next http.Handler) http.Handler {
 
 // Token returns the token that the request's cookie holds; "" if there is no such
 // cookie, more than one, or one that never came from here.
+//
+//control:name session
 func (m *Manager) Token(r *http.Request) string {
 	cookies := r.CookiesNamed(CookieName)
 	if len(cookies) != 1 || len(cookies[0].Value) != tokenLength {
@@ -64,6 +66,8 @@ func (m *Manager) Token(r *http.Request) string {
 // save commits the session of r and sets or clears its cookie on w. A session that
 // ended during the request leaves the handler's answer as it is, and the cookie too:
 // the browser may have the next one already, from another answer.
+//
+//control:name session
 func (m *Manager) save(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	switch m.scs.Status(ctx) {

@@ -9,6 +9,8 @@ import (
 )
 
 // nameRule is what holds for names beyond what holds for every line.
+//
+//control:name unicode
 func nameRule(s string) Rule {
 	for _, r := range s {
 		if unicode.In(r, unicode.Co) || !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Zs, unicode.Cf) {

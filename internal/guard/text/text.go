@@ -100,6 +100,9 @@ const (
 	line
 )
 
+// clean brings a text to NFC before it looks: what is checked is what is stored.
+//
+//control:name unicode
 func clean(s string, f field) (string, Rule) {
 	if plain(s, f) {
 		return s, ""
@@ -141,6 +144,8 @@ func leftover(r rune) rune {
 }
 
 // check judges the rune r at s[i:].
+//
+//control:name unicode
 func check(s string, i int, r rune, f field) Rule {
 	switch {
 	case (r == '\n' || r == '\t') && f == body:

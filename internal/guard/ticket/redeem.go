@@ -84,6 +84,8 @@ const (
 func only(s, alphabet string) bool { return strings.Trim(s, alphabet) == "" }
 
 // verify is everything but the spending.
+//
+//control:name ticket
 func (s *Service) verify(raw, route, origin string) (Claims, *Refused) {
 	if raw == "" || len(raw) > maxSize || !only(raw, base64url+".") {
 		return Claims{}, &Refused{Why: Malformed}
@@ -114,6 +116,8 @@ func (s *Service) verify(raw, route, origin string) (Claims, *Refused) {
 
 // key finds the key of a token by its kid in the closed set. The header must hold the
 // three members that Issue writes and no other: crit, jku, jwk and x5u have no meaning here.
+//
+//control:name ticket
 func (s *Service) key(t *jwt.Token) (any, error) {
 	if t.Header["typ"] != typ || len(t.Header) != 3 {
 		return nil, &Refused{Why: Type}

@@ -112,6 +112,8 @@ type Service struct {
 }
 
 // New returns a Service that records used tickets in spent.
+//
+//control:name ticket
 func New(o Options, spent Spent) (*Service, error) {
 	switch {
 	case spent == nil:

@@ -77,6 +77,9 @@ func (p Protocol) Opening(b []byte) Verdict {
 	return Wrong
 }
 
+// opening compares with what a protocol begins with; behind judges what comes after it.
+//
+//control:name tunnel
 func opening(b []byte, prefix string, behind func([]byte) Verdict) Verdict {
 	if len(b) < len(prefix) {
 		if bytes.HasPrefix([]byte(prefix), b) {

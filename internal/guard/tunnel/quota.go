@@ -58,6 +58,8 @@ func (l Limits) End(now, grant, session time.Time) time.Time {
 
 // Take charges n bytes to what one direction has carried so far; false: it may not
 // carry them.
+//
+//control:name tunnel
 func (l Limits) Take(carried *int64, n int) bool {
 	if n < 0 || *carried > l.Bytes-int64(n) {
 		return false

@@ -30,6 +30,8 @@ const (
 var errMoved = errors.New("the picture has another size than its header says")
 
 // picture decodes and encodes again.
+//
+//control:name upload
 func (g *Guard) picture(ctx context.Context, k kind, f File) (Clean, error) {
 	size, err := header(k, f.Bytes)
 	if err != nil {
@@ -80,6 +82,8 @@ func header(k kind, b []byte) (image.Config, error) {
 }
 
 // fits reports whether a picture of that size may be decoded.
+//
+//control:name upload
 func fits(c image.Config) bool {
 	if c.Width < 1 || c.Height < 1 || c.Width > maxSide || c.Height > maxSide {
 		return false

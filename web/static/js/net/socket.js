@@ -111,6 +111,7 @@ export class Socket {
    * @returns {Promise<Ack>}
    * @throws {LinkDown | Refused}
    */
+  //control:name slow-consumer
   request(type, data, { id = uuid7(), within = ANSWER_MS } = {}) {
     return new Promise((resolve, reject) => {
       if (this.buffered > MAX_BUFFERED) return reject(new Refused('busy', 1000));

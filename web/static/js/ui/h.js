@@ -24,6 +24,7 @@ export function h(tag, props, ...kids) {
 }
 
 /** @param {Element} el @param {string} name @param {any} value */
+//control:name output
 function set(el, name, value) {
   if (name === 'on') {
     for (const [event, fn] of Object.entries(value)) el.addEventListener(event, fn);
