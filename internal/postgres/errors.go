@@ -31,6 +31,7 @@ var (
 		"40001", "40P01", // serialization failure, deadlock
 		"55P03",          // lock_timeout
 		"57014",          // statement_timeout
+		"25P04",          // an operator's transaction_timeout, which PostgreSQL has since 17
 		"25006", "25P03", // read-only after a failover, idle_in_transaction_session_timeout
 		"57P01", "57P02", "57P03", "57P05", // the server stops, crashed, starts, dropped us
 	}

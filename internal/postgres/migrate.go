@@ -3,9 +3,11 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -33,6 +35,9 @@ func (db *DB) Migrate(ctx context.Context) error {
 	applied, err := p.Up(ctx)
 	for _, r := range applied {
 		db.log.InfoContext(ctx, "migration applied", "file", r.Source.Path, "took", r.Duration)
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Hint != "" { // the error's text lacks it, and it says what to do
+		return fmt.Errorf("migrate: %w. Next: %s", err, pg.Hint)
 	}
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)

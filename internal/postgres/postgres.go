@@ -108,6 +108,7 @@ func open(ctx context.Context, url secret.Text, o Options, tracer pgx.QueryTrace
 	c.MaxConnLifetimeJitter = 10 * time.Minute // so that connections are not renewed all at once
 	c.PingTimeout = acquireTime
 	c.ConnConfig.Tracer = tracer
+	c.AfterConnect = newEnough
 	limits := map[string]time.Duration{
 		"statement_timeout":                   statementTimeout,
 		"lock_timeout":                        lockTimeout,
