@@ -176,3 +176,27 @@ func TestRole_ofTheCollectorAddsAndOfTheAuditorReadsAndNeitherDoesMore(t *testin
 		}
 	}
 }
+
+// A function that a later migration makes, and that runs with the owner's rights, is
+// nobody's to call until it is granted.
+//
+//control:proves least-privilege
+func TestRole_ofTheServerCallsNoFunctionThatItWasNotGranted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	w.owner(`CREATE FUNCTION later() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM goose_db_version'`)
+	for _, role := range []string{"portcullis_app", "portcullis_audit", "portcullis_auditor"} {
+		refused, ok := errors.AsType[*pgconn.PgError](w.as(role, `SELECT later()`))
+		if !ok || refused.Code != "42501" {
+			t.Errorf("%s may call a function of the owner's: %v", role, refused)
+		}
+	}
+	if open := ask[string](w, `SELECT coalesce(string_agg(proname, ' '), '') FROM pg_proc
+		WHERE pronamespace = 'public'::regnamespace AND has_function_privilege('portcullis_auditor', oid, 'EXECUTE')`); open != "" {
+		t.Errorf("everybody may call %s", open)
+	}
+	w.owner(`GRANT EXECUTE ON FUNCTION later() TO portcullis_app`)
+	if err := w.as("portcullis_app", `SELECT later()`); err != nil {
+		t.Errorf("after the grant: %v", err)
+	}
+}
