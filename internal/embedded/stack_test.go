@@ -182,6 +182,7 @@ func TestStart_neverTouchesADirectoryItDidNotMake(t *testing.T) {
 	}{
 		{"files without a version", "precious.txt", "do not lose me", []string{"no PG_VERSION", "never re-created"}},
 		{"a version that is too old", "PG_VERSION", "9\n", []string{"PostgreSQL 9", "install PostgreSQL 9", "stays as it is"}},
+		{"a version that is not here", "PG_VERSION", "99\n", []string{"was made by PostgreSQL 99 and needs the same", "install PostgreSQL 99", "stays as it is"}},
 		{"a version that is no version", "PG_VERSION", "x\n", []string{"names no version"}},
 	}
 	for _, tt := range tests {
