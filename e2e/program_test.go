@@ -168,8 +168,11 @@ func TestProgram_startsWithNothingAndKeepsWhatItAcknowledged(t *testing.T) {
 	}
 	wantClose(t, mine, 4403)
 
-	// A crash, and the next start.
+	// A crash: tools do not wait for the servers that died with it. Then the next start.
 	s.Kill(t)
+	if got := portcullis(t, s.env, "", "user", "list"); got.code != 0 || !strings.Contains(got.out, "alice") {
+		t.Errorf("user list after a crash: %+v", got)
+	}
 	s.Start(t)
 	alice, err = s.Target(t).SignIn(t.Context(), "alice", password)
 	if err != nil {

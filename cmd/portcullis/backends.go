@@ -13,6 +13,7 @@ import (
 	"example.com/portcullis/internal/account"
 	"example.com/portcullis/internal/app"
 	"example.com/portcullis/internal/config"
+	"example.com/portcullis/internal/embedded"
 	"example.com/portcullis/internal/guard/audit"
 	"example.com/portcullis/internal/secret"
 )
@@ -27,8 +28,9 @@ func withApp(ctx context.Context, p process, do func(context.Context, app.Parts,
 		return err
 	}
 	dir := dataDir(cfg)
-	// A running server has the embedded stack: use its servers instead of starting others.
-	if b, err := os.ReadFile(urlsFile(dir)); err == nil {
+	// A running server has the embedded stack: use its servers instead of starting others. One that was killed has left
+	// its file behind, and nobody answers there.
+	if b, err := os.ReadFile(urlsFile(dir)); err == nil && embedded.InUse(dir) {
 		database, redis, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
 		if cfg.DatabaseURL.Empty() {
 			cfg.DatabaseURL = secret.NewText(database)
