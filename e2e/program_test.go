@@ -120,6 +120,9 @@ const firstRun = 5 * time.Second
 func TestProgram_startsWithNothingAndKeepsWhatItAcknowledged(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
+	if _, err := binary(); err != nil { // building it is no part of the start
+		t.Fatal(err)
+	}
 	begin := time.Now()
 	s := startEmbedded(t, dir)
 	took := time.Since(begin)
