@@ -264,7 +264,11 @@ func (s *Site) meant(c *call, found bool) error {
 		secret = s.o.Sessions.CSRFSecret(c.Context())
 	}
 	if refused, ok := errors.AsType[*csrf.Refused](s.o.CSRF.Check(c.Request, secret)); ok {
-		return forged(c, refused)
+		r := forged(c, refused)
+		if s.o.Sessions.Token(c.Request) == "" {
+			r.public = s.cookieless() // an old page is not the cause, and loading it again no help
+		}
+		return r
 	}
 	return nil
 }

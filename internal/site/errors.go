@@ -45,6 +45,8 @@ const (
 	publicBusy     = "Not possible right now. Try again in a moment."
 	publicDenied   = "This does not exist, or you may not do that."
 	publicInternal = "Something broke on our side."
+	publicNoCookie = "This browser sent no cookie of this site, and without one nothing can be changed. Allow cookies here, load the page again and retry."
+	publicWebKit   = " Safari and others made of WebKit keep none over http: `portcullis devcert` says how to use https."
 )
 
 // The refusals of this package itself.
@@ -77,6 +79,15 @@ func extraneous(member string) *refusal {
 func forged(c *call, why *csrf.Refused) *refusal {
 	return &refusal{status: http.StatusForbidden, code: "csrf", public: "This page was too old, or the request came from another site. Load the page again and retry.", err: why,
 		event: audit.Event{Name: audit.MaliciousCSRF, Level: audit.Warn, Control: "csrf", Reason: string(why.Why), Origin: c.Header.Get("Origin")}}
+}
+
+// cookieless is what a browser is told that kept no cookie. Over http, which is for
+// development, WebKit keeps no Secure cookie, on loopback neither.
+func (s *Site) cookieless() string {
+	if s.o.BaseURL.Scheme == "http" {
+		return publicNoCookie + publicWebKit
+	}
+	return publicNoCookie
 }
 
 // kinds maps the core's errors. Denied is 404 and never 403, with one fixed

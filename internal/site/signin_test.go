@@ -1,6 +1,7 @@
 package site_test
 
 import (
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 
 	"example.com/portcullis/internal/account"
 	"example.com/portcullis/internal/guard/audit"
+	"example.com/portcullis/internal/guard/origin"
 	"example.com/portcullis/internal/guard/session"
 	"example.com/portcullis/internal/site"
 )
@@ -69,6 +71,43 @@ func TestSignIn_givesANewCookieAndANewToken(t *testing.T) {
 	// The planted cookie is nobody.
 	thief := &browser{w: w, cookie: cookie}
 	wantError(t, thief.send("GET", "/api/rooms", ""), http.StatusUnauthorized, "unauthenticated")
+}
+
+// Safari keeps no Secure cookie over http. "The page was too old" would have people load it
+// again for ever.
+func TestSignIn_ofABrowserThatKeepsNoCookieSaysSo(t *testing.T) {
+	const noCookie, webkit, old = "This browser sent no cookie", "devcert", "This page was too old"
+	for scheme, want := range map[string][]string{"https": {noCookie}, "http": {noCookie, webkit}} {
+		origins, err := origin.New(own, "http://chat.example.com")
+		must(t, err)
+		w := newWorld(t, func(o *site.Options) {
+			base := *o.BaseURL
+			base.Scheme = scheme
+			o.BaseURL, o.Origin = &base, origins
+		})
+		w.accounts.add("ada")
+		b := w.browser()
+		b.open("/sign-in")
+		kept := b.cookie
+		b.cookie = ""
+		res := b.submit("/sign-in", url.Values{"username": {"ada"}, "password": {password}})
+		page := html.UnescapeString(res.Body.String())
+		if res.Code != http.StatusForbidden || strings.Contains(page, old) || strings.Contains(page, webkit) != slices.Contains(want, webkit) {
+			t.Errorf("%s: %d %s", scheme, res.Code, page)
+		}
+		for _, words := range want {
+			if !strings.Contains(page, words) {
+				t.Errorf("%s: %q is not on %s", scheme, words, page)
+			}
+		}
+		w.wantEvent(audit.MaliciousCSRF, "invalid")
+
+		// Who has a cookie and a token of yesterday is told to load the page again.
+		b.cookie, b.token = kept, "of yesterday"
+		if res := b.submit("/sign-in", url.Values{"username": {"ada"}, "password": {password}}); !strings.Contains(res.Body.String(), old) {
+			t.Errorf("%s: an old page is told %s", scheme, res.Body)
+		}
+	}
 }
 
 //control:proves password
