@@ -99,6 +99,9 @@ var flashes = map[string]flash{
 	"all-ended":       {"ok", "Every other session has ended, and their sockets are closed."},
 }
 
+// parting are the results after which nothing of a person stays in the browser.
+var parting = map[string]bool{"signed-out": true, "account-deleted": true}
+
 // render answers with a page. Executing comes first, so that a failure is a 500 and
 // not half a page.
 func (s *Site) render(w http.ResponseWriter, c *call, status int, name, title string, data any) error {
@@ -187,6 +190,11 @@ func (s *Site) signInPage(w http.ResponseWriter, c *call) error {
 	next := localPath(c.URL.Query().Get("next"))
 	if c.signedIn() {
 		return seeOther(w, c, next)
+	}
+	// Again, because WebKit heeds it on no redirect, and one led here. A page of another
+	// site that links to this address clears nothing.
+	if parting[c.URL.Query().Get("done")] && c.Header.Get("Sec-Fetch-Site") == "same-origin" {
+		w.Header().Set("Clear-Site-Data", clearSiteData)
 	}
 	s.reflects(c, next)
 	return s.render(w, c, http.StatusOK, "sign-in", "Sign in", form{Next: next, Demo: s.o.Demo, Passkeys: s.o.Passkeys.Available()})

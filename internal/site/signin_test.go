@@ -289,6 +289,34 @@ func TestSignOut_endsTheSessionItsSocketsAndWhatTheBrowserStored(t *testing.T) {
 	}
 }
 
+// WebKit does not look at Clear-Site-Data on a redirect, and a form's answer is one.
+//
+//control:proves sign-out-cleanup
+func TestSignOut_ofAFormEmptiesTheBrowserOnThePageThatItLeadsToToo(t *testing.T) {
+	w := newWorld(t)
+	for _, tt := range []struct {
+		target, from string
+		signedIn     bool
+		want         string
+	}{
+		{"/sign-in?done=signed-out", "same-origin", false, `"cache", "storage"`},
+		{"/sign-in?done=account-deleted", "same-origin", false, `"cache", "storage"`},
+		{"/sign-in?done=signed-out", "cross-site", false, ""}, // a link that somebody laid
+		{"/sign-in?done=signed-out", "same-site", false, ""},
+		{"/sign-in?done=signed-out", "none", false, ""},
+		{"/sign-in?done=signed-out", "same-origin", true, ""}, // what is stored is theirs
+		{"/sign-in", "same-origin", false, ""},
+	} {
+		b := w.browser()
+		if tt.signedIn {
+			b = w.signedIn("ada")
+		}
+		if got := b.send("GET", tt.target, "", header("Sec-Fetch-Site", tt.from)).Header().Get("Clear-Site-Data"); got != tt.want {
+			t.Errorf("%+v: Clear-Site-Data %q", tt, got)
+		}
+	}
+}
+
 // A sign-out that the store could not keep must not look like one.
 func TestSignOut_failsLoudlyWhenTheStoreDoes(t *testing.T) {
 	w := newWorld(t)
