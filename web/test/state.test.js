@@ -114,6 +114,17 @@ test('a room that is gone leaves nothing', () => {
   assert.deepEqual(s.setRooms([]), []);
 });
 
+test('whoever reads the members of a room is here, also if they were read before the room was joined', () => {
+  const s = new Store(ALICE);
+  const list = [ALICE, BOB].map((user) => ({ user, role: 'member', muted_until: '', online: false }));
+  s.setMembers(list);
+  assert.deepEqual([...s.online.value], [ALICE.id]);
+  s.setMembers(list.map((m) => ({ ...m, online: m.user === BOB })));
+  assert.deepEqual([...s.online.value], [ALICE.id, BOB.id]);
+  s.setMembers(list);
+  assert.deepEqual([...s.online.value], [ALICE.id]);
+});
+
 test('signals tell their readers once per turn', async () => {
   const a = new Signal(1), b = new Signal(1);
   /** @type {number[]} */ const seen = [];

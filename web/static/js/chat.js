@@ -176,10 +176,7 @@ async function readMembers(id) {
   if (!store.rooms.value.get(id)?.role) return;
   try {
     const list = listOf(await api.call('GET', `/api/rooms/${id}/members`), 'members', member);
-    if (id !== store.current.value) return;
-    for (const m of list) if (m.online) store.online.value.add(m.user.id); else store.online.value.delete(m.user.id);
-    store.online.touch();
-    store.members.value = list;
+    if (id === store.current.value) store.setMembers(list);
   } catch (err) { report(err); }
 }
 

@@ -164,6 +164,13 @@ export class Store {
     return this.sent.length;
   }
 
+  /** Takes the members of the current room. Whoever reads them here is here, even if they were read before the room was joined. @param {Member[]} list */
+  setMembers(list) {
+    for (const m of list) if (m.online || m.user.id === this.me.id) this.online.value.add(m.user.id); else this.online.value.delete(m.user.id);
+    this.online.touch();
+    this.members.value = list;
+  }
+
   /** @param {Extract<Frame, {type: 'member.changed'}>} f */
   #memberChanged(f) {
     if (f.user.id === this.me.id && f.role) this.setRole(f.room_id, f.role);
