@@ -27,6 +27,7 @@ func TestBrowser(t *testing.T) {
 		{"two people talk, and markup is text", twoPeopleTalk},
 		{"a keyboard is enough", keyboardAlone},
 		{"who loses the line comes back without loss or double", comesBack},
+		{"who reads back in a room loses no line", readsBack},
 		{"people are told in words what was taken away", takenAway},
 		{"whoever signs in at one place too many is told, at every place", oneTooMany},
 		{"a person takes their data along and deletes the account", takesLeave},
@@ -233,6 +234,38 @@ func comesBack(t *testing.T, b browser) {
 	tb.once(append(want, "in the moment")...)
 	if got := bodies(history(t, host, id, "")); !slices.Equal(got, append(want, "in the moment")) {
 		t.Errorf("the room holds %q", got)
+	}
+}
+
+// readsBack scrolls to the top of what is there: the older page that comes, and the word
+// that it is coming, go above what is being read.
+func readsBack(t *testing.T, b browser) {
+	s := startGenerous(t)
+	host := signUp(t, s, "host")
+	id := room(t, host, "open")
+	hs := enter(t, host, id)
+	for i := range 120 {
+		say(t, hs, id, fmt.Sprint("line ", i))
+	}
+	tb := b.open(t, s.Base, "nora", wide)
+	tb.signUp("nora", attack.Password)
+	tb.visit("/rooms/" + id)
+	tb.state("live")
+	tb.click("#join")
+	tb.hears("line 119")
+	if evaluate[bool](tb, bodyOf("line 20")+" !== undefined") {
+		t.Fatal("there is nothing to read back to")
+	}
+	const place = "Math.round(window.line.getBoundingClientRect().top)"
+	was := evaluate[int](tb, `(() => {
+		const scroll = document.getElementById('scroll');
+		scroll.scrollTop = 40;
+		window.line = [...document.querySelectorAll('#log article')].find((a) => a.getBoundingClientRect().top > scroll.getBoundingClientRect().top);
+		return `+place+`;
+	})()`)
+	tb.hears("line 20")
+	if is := evaluate[int](tb, place); is < was-2 || is > was+2 {
+		t.Errorf("the line that was read is at %d, and was at %d", is, was)
 	}
 }
 

@@ -76,12 +76,14 @@ export function mountTimeline(store, actions) {
     }
   };
 
+  const redraw = () => { if (stick) draw(); else steady(draw); };
+
   const older = async () => {
     const t = timeline(), here = room;
     if (loading || t.complete) return;
     loading = true;
     failed = false;
-    draw();
+    redraw();
     const n = await actions.older(here).catch(() => -1);
     loading = false;
     if (here !== room) return;
@@ -89,7 +91,7 @@ export function mountTimeline(store, actions) {
     const first = head === 0;
     count = Math.min(MOST, count + Math.max(0, n));
     silently();
-    if (stick) draw(); else steady(draw);
+    redraw();
     if (n > 0 && !first && !stick) announce(`${plural(n, 'earlier message', 'earlier messages')}`);
     head = timeline().head;
   };
@@ -120,7 +122,7 @@ export function mountTimeline(store, actions) {
     }
     const t = timeline();
     arrived(t);
-    if (stick) draw(); else steady(draw);
+    redraw();
     if (!t.loaded && !loading && !failed) void older();
   });
 
@@ -142,7 +144,7 @@ export function mountTimeline(store, actions) {
     if (stick && unseen > 0) { unseen = 0; draw(); }
     newest.hidden = stick;
     if (scroll.scrollTop < 200 && from === 0) { failed = false; void older(); return; }
-    if (scroll.scrollTop < 200 && from > 0) {
+    if (scroll.scrollTop < 200) {
       if (count < MOST) count = Math.min(MOST, count + STEP);
       else lastShown = timeline().messages[Math.max(STEP, to - STEP) - 1].seq;
     } else if (bottom < 200 && to < length) {
