@@ -261,6 +261,9 @@ func TestReports_becomeEventsWithoutSecrets(t *testing.T) {
 		{"report-uri", "application/csp-report",
 			`{"csp-report":{"effective-directive":"script-src-elem","blocked-uri":"inline","document-uri":"https://chat.example.com/","source-file":"data:text/javascript,alert('secret')"}}`,
 			"script-src-elem blocked inline in https://chat.example.com/ by data:"},
+		{"WebKit: one of the reporting API under the type of report-uri", "application/csp-report",
+			`{"type":"csp-violation","url":"https://chat.example.com/","body":{"documentURL":"https://chat.example.com/","disposition":"enforce","referrer":"","effectiveDirective":"require-trusted-types-for","blockedURL":"trusted-types-sink","statusCode":200,"sample":"Element innerHTML|<b>x</b>","sourceFile":"https://chat.example.com/","lineNumber":0,"columnNumber":1}}`,
+			"require-trusted-types-for blocked trusted-types-sink in https://chat.example.com/ by https://chat.example.com/"},
 		{"token in the path", "application/csp-report", `{"csp-report":{"effective-directive":"img-src","blocked-uri":"https://x.example/` + jwt + `/a"}}`,
 			"img-src blocked https://x.example/…/a in - by -"},
 	}
@@ -291,6 +294,7 @@ func TestReports_areBounded(t *testing.T) {
 	}
 	w.events.reset()
 	report(b, "application/reports+json", `[{"type":"deprecation","body":{}}]`)
+	report(b, "application/csp-report", `{"type":"deprecation"}`)
 	if len(w.events.all()) != 0 {
 		t.Error("another report became a violation")
 	}

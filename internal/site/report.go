@@ -1,6 +1,7 @@
 package site
 
 import (
+	"cmp"
 	"mime"
 	"net/http"
 	"net/url"
@@ -53,12 +54,15 @@ func (s *Site) postReport(w http.ResponseWriter, c *call) error {
 		}
 	case "application/csp-report":
 		var sent struct {
-			Report violation `json:"csp-report"`
+			Report *violation `json:"csp-report"`
+			Body   *violation `json:"body"` // WebKit sends the new spelling under the old name
 		}
 		if json.Unmarshal(c.body, &sent) != nil {
 			return errBadJSON
 		}
-		found = append(found, sent.Report)
+		if v := cmp.Or(sent.Report, sent.Body); v != nil {
+			found = append(found, *v)
+		}
 	default:
 		return errMediaType
 	}
