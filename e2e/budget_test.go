@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/chromedp/cdproto/network"
@@ -27,6 +28,44 @@ func (tb *tab) blocked(patterns ...string) {
 		_, err := chromedp.Call(ctx, network.SetBlockedURLs, p)
 		return err
 	}))
+}
+
+// readsAtOnce: what was written is in the page, above the place for the answer, before any
+// script has run; and what the scripts start from does not stay in the page.
+func readsAtOnce(t *testing.T, b browser) {
+	s := startGenerous(t)
+	host := signUp(t, s, "host")
+	id := room(t, host, "open")
+	socket := enter(t, host, id)
+	for i := range 40 {
+		say(t, socket, id, fmt.Sprint("line ", i))
+	}
+	tb := b.open(t, s.Base, "guest", wide)
+	tb.signUp("guest", attack.Password)
+	tb.visit("/rooms/" + id)
+	tb.state("live")
+	tb.click("#join")
+	tb.hears("line 39")
+
+	tb.excuse("net::ERR_|Failed to fetch")
+	tb.blocked("*://*:*/*/js/chat.js")
+	tb.visit("/rooms/" + id)
+	tb.until("document.querySelector('main').previousElementSibling.textContent.includes('could not be loaded')")
+	const newest = "document.querySelector('#log article:last-child .body')"
+	if words := evaluate[string](tb, newest+".innerText"); words != "line 39" {
+		t.Errorf("without the scripts the newest message is %q", words)
+	}
+	const under = "document.getElementById('scroll').getBoundingClientRect().bottom - " + newest + ".getBoundingClientRect().bottom"
+	if gap := evaluate[float64](tb, under); gap < 0 || gap > 30 {
+		t.Errorf("it ends %.0f pixels above the place for the answer", gap)
+	}
+	tb.blocked()
+	tb.visit("/rooms/" + id)
+	tb.state("live")
+	tb.once("line 39")
+	if kept := evaluate[bool](tb, "'given' in document.getElementById('chat').dataset"); kept {
+		t.Error("the page keeps what it was given, also what is taken back later")
+	}
 }
 
 // comesLater: a visit fetches what it needs and stays within its budget; the rest comes

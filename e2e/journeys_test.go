@@ -33,6 +33,7 @@ func TestBrowser(t *testing.T) {
 		{"a person takes their data along and deletes the account", takesLeave},
 		{"every page is accessible at every size and colour", everyPage},
 		{"dialogs are accessible", dialogs},
+		{"a room can be read before the scripts run", readsAtOnce},
 		{"a visit fetches what it needs, and the rest when it is asked for", comesLater},
 	} {
 		t.Run(tt.claim, func(t *testing.T) { t.Parallel(); tt.test(t, b) })

@@ -37,8 +37,17 @@ type (
 		Offer       bool
 		DeleteError string
 	}
-	passkey     struct{ ID, Name, Created, LastUsed string }
-	chat        struct{ RoomID, SocketURL string }
+	passkey struct{ ID, Name, Created, LastUsed string }
+	chat    struct {
+		RoomID   string
+		Messages []message
+		Writes   bool
+		Given    string
+	}
+	message struct {
+		Letter, Name, Username, Body string
+		More, Gone                   bool
+	}
 	sessionView struct {
 		SID, Created, LastSeen, IP, Device, UserAgent string
 		Sockets                                       int
@@ -136,7 +145,7 @@ func render(t *testing.T, name, evil string) string {
 	case "step-up":
 		p.Data = form{Username: evil, Next: evil, Error: evil, Passkeys: true}
 	case "chat":
-		p.Data = chat{RoomID: evil, SocketURL: "wss://app.example.com/ws"}
+		p.Data = chat{evil, []message{{"E", evil, evil, evil, false, false}, {"E", "You", "", evil, true, true}}, true, `{"socket":"wss://app.example.com/ws","rooms":["` + evil + `"]}`}
 	case "sessions":
 		p.Data = sessions{[]sessionView{{SID: "s1", Created: evil, LastSeen: evil, IP: evil, Device: evil, UserAgent: evil, Sockets: 2}, {SID: "s2", This: true}}, 10, []passkey{{"k1", evil, evil, evil}}, true, evil}
 	case "error":
@@ -227,9 +236,9 @@ func TestPages_everyFormThatChangesSomethingHasTheToken(t *testing.T) {
 	}
 }
 
-func TestChat_tellsTheScriptWhereTheSocketIs(t *testing.T) {
+func TestChat_tellsTheScriptWhatItStartsFrom(t *testing.T) {
 	html := render(t, "chat", "x")
-	for _, want := range []string{`data-socket="wss://app.example.com/ws"`, `data-user-id="u1"`, `data-csrf="T0KEN"`, `data-room-id="x"`} {
+	for _, want := range []string{`data-given="{&#34;socket&#34;:&#34;wss://app.example.com/ws&#34;,&#34;rooms&#34;:[&#34;x&#34;]}"`, `data-user-id="u1"`, `data-csrf="T0KEN"`} {
 		if !strings.Contains(html, want) {
 			t.Errorf("%s is missing", want)
 		}

@@ -322,6 +322,7 @@ type rooms struct {
 
 	room     chat.Room
 	owner    chat.UserID // the only one who is let in
+	put      bool        // out: nobody reads the history any more
 	messages []chat.Message
 	members  []chat.Member
 	limit    int           // of the last History or Search
@@ -374,6 +375,9 @@ func (r *rooms) DirectRoom(_ context.Context, _ chat.UserID, name string) (chat.
 
 func (r *rooms) History(_ context.Context, _ []authz.Role, by chat.UserID, id chat.RoomID, before int64, limit int) ([]chat.Message, error) {
 	r.before, r.limit = before, limit
+	if r.put {
+		return nil, chat.ErrDenied
+	}
 	return r.messages, r.allow(by, id)
 }
 

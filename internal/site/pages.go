@@ -63,8 +63,7 @@ type (
 		Passkeys                           bool // offer them; on step-up.html: this user has one
 		Renew                              bool // sign-in: the password was made for one sign-in, and a new one is to be chosen
 	}
-	chatView     struct{ RoomID, SocketURL string } // chat; RoomID is empty for the page that chooses
-	sessionsView struct {                           // sessions
+	sessionsView struct { // sessions
 		Sessions    []sessionView
 		Limit       int // of them
 		Passkeys    []passkeyView
@@ -162,28 +161,6 @@ func (s *Site) errorPage(w http.ResponseWriter, c *call, r *refusal) {
 		s.o.Log.ErrorContext(c.Context(), "error page not rendered", "request_id", c.id, "error", err)
 		http.Error(w, publicInternal, http.StatusInternalServerError)
 	}
-}
-
-func (s *Site) chatPage(w http.ResponseWriter, c *call) error {
-	return s.render(w, c, http.StatusOK, "chat", "Chat", chatView{SocketURL: s.socket})
-}
-
-// roomPage asks the core before it shows a page with the room's id, so that a page
-// does not tell more than the API.
-func (s *Site) roomPage(w http.ResponseWriter, c *call) error {
-	id, err := c.roomID()
-	if err != nil {
-		return err
-	}
-	r, err := s.o.Chat.Room(c.Context(), c.actor, id)
-	if err != nil {
-		return err
-	}
-	title := r.Title
-	if r.Peer != nil {
-		title = r.Peer.DisplayName
-	}
-	return s.render(w, c, http.StatusOK, "chat", title, chatView{RoomID: id.String(), SocketURL: s.socket})
 }
 
 func (s *Site) signInPage(w http.ResponseWriter, c *call) error {

@@ -3,6 +3,8 @@ package site
 import (
 	"net/http"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/wire"
 )
@@ -39,18 +41,24 @@ func room(r chat.Room) roomBody {
 }
 
 func (s *Site) getRooms(w http.ResponseWriter, c *call) error {
-	rooms, err := s.o.Chat.Rooms(c.Context(), c.actor)
+	list, err := s.rooms(c)
 	if err != nil {
 		return err
-	}
-	list := make([]roomBody, 0, len(rooms))
-	for _, r := range rooms {
-		list = append(list, room(r))
 	}
 	s.writeJSON(w, http.StatusOK, struct {
 		Rooms []roomBody `json:"rooms"`
 	}{list})
 	return nil
+}
+
+// rooms are those that the caller may see.
+func (s *Site) rooms(c *call) ([]roomBody, error) {
+	rooms, err := s.o.Chat.Rooms(c.Context(), c.actor)
+	list := make([]roomBody, 0, len(rooms))
+	for _, r := range rooms {
+		list = append(list, room(r))
+	}
+	return list, err
 }
 
 func (s *Site) postRoom(w http.ResponseWriter, c *call) error {
@@ -105,7 +113,7 @@ func (s *Site) getMessages(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	writeMessages(w, ms, more)
+	writeRaw(w, http.StatusOK, messagesBody(ms, more))
 	return nil
 }
 
@@ -122,14 +130,14 @@ func (s *Site) getSearch(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	writeMessages(w, ms, false)
+	writeRaw(w, http.StatusOK, messagesBody(ms, false))
 	return nil
 }
 
-// writeMessages uses the socket's own encoding, so that a message looks the same
+// messagesBody uses the socket's own encoding, so that a message looks the same
 // wherever it comes from, and a deleted one has no body anywhere. more says that the page
 // is shorter than asked for, and not the last.
-func writeMessages(w http.ResponseWriter, ms []chat.Message, more bool) {
+func messagesBody(ms []chat.Message, more bool) jsontext.Value {
 	body := []byte(`{"messages":[`)
 	for i, m := range ms {
 		if i > 0 {
@@ -141,5 +149,5 @@ func writeMessages(w http.ResponseWriter, ms []chat.Message, more bool) {
 	if more {
 		body = append(body, `,"more":true`...)
 	}
-	writeRaw(w, http.StatusOK, append(body, '}'))
+	return append(body, '}')
 }

@@ -131,7 +131,7 @@ func files() fstest.MapFS {
 		"templates/layout.html":   `{{define "layout"}}<title>{{.Title}}</title><script nonce="{{.Nonce}}" src="{{.AssetBase}}/js/main.js"></script><b>{{with .User}}{{.Username}}{{end}}</b><i>{{.Flash.Text}}</i><u>{{.Notice}}</u>{{if .OldBrowser}}<em>old</em>{{end}}{{block "main" .}}{{end}}{{end}}`,
 		"templates/sign-in.html":  form,
 		"templates/sign-up.html":  form,
-		"templates/chat.html":     `{{define "main"}}<main data-room="{{.Data.RoomID}}" data-socket="{{.Data.SocketURL}}" data-csrf="{{.CSRF}}"></main>{{end}}`,
+		"templates/chat.html":     `{{define "main"}}<main data-room="{{.Data.RoomID}}" data-given="{{.Data.Given}}" data-csrf="{{.CSRF}}"></main>{{end}}`,
 		"templates/sessions.html": `{{define "main"}}{{range .Data.Passkeys}}<p>{{.Name}} {{.LastUsed}}</p>{{end}}{{range .Data.Sessions}}<p>{{.SID}} {{.Created}} {{.IP}} {{.UserAgent}} sockets={{.Sockets}} this={{.This}}</p>{{end}}<p>{{.Data.DeleteError}}</p>{{end}}`,
 		"templates/controls.html": `{{define "main"}}{{range .Data.Groups}}{{range .Rows}}{{if .Shown}}<p>{{.Name}} {{.Threat}}</p>{{end}}{{end}}{{end}}{{end}}`,
 		"templates/control.html":  `{{define "main"}}<h1>{{.Data.Title}}</h1>{{end}}`,

@@ -1,5 +1,5 @@
 // @ts-check
-import { cut, listOf, member, message, room as readRoom } from './protocol/frames.js';
+import { cut, listOf, member, message, person, room as readRoom } from './protocol/frames.js';
 import { meaning, notified, removal } from './protocol/codes.js';
 import { Api, ApiError } from './net/api.js';
 import { LinkDown, Refused, Socket, ownSocket } from './net/socket.js';
@@ -40,14 +40,17 @@ const ASLEEP_MS = 30_000;
 const STOPPED = 'Nothing more is tried until you choose Connect.';
 
 const page = byID('chat');
-const me = { id: document.body.dataset.userId ?? '', username: page.dataset.username ?? '', display_name: page.dataset.displayName ?? '' };
+/** What the page came with (internal/site/chat_page.go); what is taken back later must not stay there. */
+const given = JSON.parse(page.dataset.given ?? '');
+delete page.dataset.given;
+const me = person(given.me);
 const api = new Api(document.body.dataset.csrf ?? '', me.id);
 const store = new Store(me);
 const tabs = new BroadcastChannel('portcullis');
 let ended = false;
 
 const socket = new Socket({
-  url: ownSocket(page.dataset.socket ?? '', location),
+  url: ownSocket(given.socket, location),
   ticket: () => ticket(api),
   resume,
   onFrame,
@@ -145,25 +148,36 @@ function forget(id, words) {
   if (words) store.notice.value = `${title}: ${words}`;
 }
 
-async function readRooms() {
-  const list = listOf(await api.call('GET', '/api/rooms'), 'rooms', readRoom);
-  for (const id of store.setRooms(list)) forget(id, removal(''));
-  return list;
+/** @param {unknown} answer */
+function takeRooms(answer) { for (const id of store.setRooms(listOf(answer, 'rooms', readRoom))) forget(id, removal('')); }
+const readRooms = async () => takeRooms(await api.call('GET', '/api/rooms'));
+
+/**
+ * Takes a page of history into the timeline that it was asked for; how many messages came.
+ * @param {string} id @param {import('./state/timeline.js').Timeline} t @param {unknown} page
+ */
+function take(id, t, page) {
+  const list = listOf(page, 'messages', message), first = !t.loaded, read = store.rooms.value.get(id)?.read_seq;
+  t.prepend(list, cut(page) ? list.length : PAGE);
+  if (first && read) store.markAway(id, read);
+  store.rooms.touch();
+  return list.length;
 }
 
-/** @param {string} id @param {boolean} [push] false: the address is right already */
-async function open(id, push = true) {
+/** @param {string} id @param {boolean} [push] false: the address is right already @param {unknown} [newest] history that the page came with */
+function open(id, push = true, newest) {
   const r = store.rooms.value.get(id);
   if (!r) return;
   const was = store.current.value;
   if (was !== id) {
-    if (was) store.leave(was);
+    store.leave(was);
     store.members.value = [];
     if (push) history.pushState(null, '', `/rooms/${id}`);
+    store.current.value = id;
     const t = store.timeline(id);
     t.away = null;
-    if (t.head > r.read_seq) store.markAway(id, r.read_seq);
-    store.current.value = id;
+    store.markAway(id, r.read_seq);
+    if (newest) take(id, t, newest);
     void readMembers(id);
   }
   page.dataset.view = 'room';
@@ -204,7 +218,7 @@ const say = (words) => tell('', words);
 const menus = later(() => import('./ui/menus.js'), say);
 const acts = later(async () => (await import('./acts.js')).mountActs({
   api, store, enter, why, report, readMembers,
-  open: (id) => void open(id),
+  open,
   reveal: async (m) => { if (!(await timeline.reveal(m.seq))) say('That message is too far back to show here.'); },
   async erase(room_id, m) {
     tell('Not deleted', await outcome(socket.request('message.delete', { room_id, message_id: m.id })));
@@ -216,7 +230,7 @@ const acts = later(async () => (await import('./acts.js')).mountActs({
 async function enter(answer) {
   const r = readRoom(answer);
   if (!store.rooms.value.has(r.id)) store.addRoom(r);
-  await open(r.id);
+  open(r.id);
   if (socket.live) await join(r.id).catch(report);
 }
 
@@ -272,19 +286,13 @@ drawOn((draw) => { requestAnimationFrame(draw); setTimeout(draw, 200); }); // a 
 mountDialogs();
 const waiting = () => outbox.waiting;
 mountPill(store, { waiting, dial: () => socket.now() });
-const step = mountRooms(store, (id) => void open(id));
+const step = mountRooms(store, open);
 mountDetails(store, { protocol: () => socket.protocol, buffered: () => socket.buffered, waiting, encoding: (msgpack) => socket.encoding(msgpack).then(() => true, () => { say(UNLOADED); return false; }) });
 const timeline = mountTimeline(store, {
   pending: (id) => outbox.of(id),
   async older(id) {
-    const t = store.timeline(id), before = t.oldest;
-    const page = await api.call('GET', `/api/rooms/${id}/messages?before_seq=${before}&limit=${PAGE}`);
-    const list = listOf(page, 'messages', message);
-    const first = !t.loaded, r = store.rooms.value.get(id);
-    t.prepend(list, cut(page) ? list.length : PAGE);
-    if (first && r && t.head > r.read_seq && !t.away && r.read_seq > 0) store.markAway(id, r.read_seq);
-    store.rooms.touch();
-    return list.length;
+    const t = store.timeline(id);
+    return take(id, t, await api.call('GET', `/api/rooms/${id}/messages?before_seq=${t.oldest}&limit=${PAGE}`));
   },
   read,
   edit: (m) => composer.edit(m),
@@ -348,7 +356,7 @@ byID('to-rooms').addEventListener('click', () => { page.dataset.view = 'rooms'; 
 for (const form of document.querySelectorAll('form[data-sign-out]')) form.addEventListener('submit', () => { leave(''); void outbox.wipe(); });
 addEventListener('online', () => { if (!ended && !socket.live) socket.redial(); });
 addEventListener('offline', () => { if (!ended) socket.offline(); });
-addEventListener('popstate', () => void open(location.pathname.split('/')[2] ?? '', false));
+addEventListener('popstate', () => open(location.pathname.split('/')[2] ?? '', false));
 let hiddenAt = 0;
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) { hiddenAt = Date.now(); return; }
@@ -369,8 +377,8 @@ async function look() {
   await joinAll([...store.rooms.value.values()].filter((r) => r.role && !store.follows(r.id)).map((r) => r.id));
 }
 
-// Start: the rooms, the room of the address, what was left unsent, then the link.
-await readRooms().catch(report);
-if (page.dataset.roomId) await open(page.dataset.roomId, false);
+// Start: what the page came with, what was left unsent, then the link.
+takeRooms(given);
+open(given.room, false, given.history);
 await outbox.load();
 if (!ended) socket.now();

@@ -114,7 +114,7 @@ export function mountTimeline(store, actions) {
     }
     log.hidden = !known?.role;
     if (!known || !known.role) {
-      patch(log, [], (/** @type {any} */ x) => x, () => true);
+      log.replaceChildren(); // at first this is what the server drew
       empty.hidden = false;
       start.hidden = newest.hidden = true;
       text(empty, known ? '' : 'Choose a room, or make one.');
