@@ -243,6 +243,10 @@ func TestChat_tellsTheScriptWhatItStartsFrom(t *testing.T) {
 			t.Errorf("%s is missing", want)
 		}
 	}
+	// Its scripts are fetched by main.js, which runs when all that can be read is there.
+	if n := strings.Count(html, "<script"); n != 2 {
+		t.Errorf("%d scripts in the page, want theme.js and main.js", n)
+	}
 	for _, name := range pages {
 		if strings.Contains(render(t, name, "x"), "ZgotmplZ") {
 			t.Errorf("%s: the escaper blanked a value", name)

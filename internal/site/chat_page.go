@@ -38,7 +38,7 @@ type givenBody struct {
 }
 
 // messageView is a message in plain text. What it is besides, the script adds: when it was by
-// the reader's clock, links, reactions, files.
+// the reader's clock, links, reactions, files, the code points of what is hidden in it.
 type messageView struct {
 	Letter, Name, Username, Body string // Username is empty for the reader's own
 	More                         bool   // goes on with what the line above began
@@ -48,7 +48,7 @@ type messageView struct {
 // firstMessages is what fits a high screen: more would be laid out for nobody.
 const firstMessages = 30
 
-// oneBlock is BLOCK_MS of web/static/js/state/timeline.js, so that nothing jumps when the script draws.
+// oneBlock is BLOCK_MS of the browser's timeline, so that nothing jumps when the script draws.
 const oneBlock = 5 * time.Minute
 
 func (s *Site) chatPage(w http.ResponseWriter, c *call) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"io/fs"
 	"net/http"
 	"regexp"
 	"strings"
@@ -111,6 +112,11 @@ func TestChatPage_holdsNothingOfARoomThatIsNotTheReaders(t *testing.T) {
 }
 
 func TestChatPage_showsTheNewestAsTheScriptWill(t *testing.T) {
+	for file, rule := range map[string]string{"static/js/state/timeline.js": "const BLOCK_MS = 5 * 60_000;", "static/js/chat.js": "const PAGE = 50;"} {
+		if script, err := fs.ReadFile(web.FS, file); err != nil || !strings.Contains(string(script), rule) {
+			t.Errorf("%s has no %s: %v", file, rule, err)
+		}
+	}
 	w := newWorld(t, realPages)
 	b := w.signedIn("ada")
 	id := w.ownRoom(b)
@@ -133,7 +139,7 @@ func TestChatPage_showsTheNewestAsTheScriptWill(t *testing.T) {
 	if strings.Contains(page, "a secret") {
 		t.Error("a deleted message still has its words")
 	}
-	// A day later, or an answer to something, begins anew.
+	// Five minutes later, or an answer to something, begins anew.
 	w.rooms.messages = said(3, "line")
 	w.rooms.messages[1].CreatedAt = w.rooms.messages[0].CreatedAt.Add(5 * time.Minute)
 	w.rooms.messages[2].CreatedAt = w.rooms.messages[1].CreatedAt
