@@ -128,7 +128,7 @@ func TestChatPage_showsTheNewestAsTheScriptWill(t *testing.T) {
 	log := regexp.MustCompile(`(?s)id="log".*?id="empty"`).FindString(page)
 	for text, want := range map[string]bool{
 		`<div class="body">line 10.</div>`: false, `<div class="body">line 11.</div>`: true, `<div class="body">line 39.</div>`: true,
-		`<article class="msg"><span class="av" aria-hidden="true">G</span><span class="who" dir="auto">grace H<span class="at"> @grace</span></span><div class="body">line 11.</div></article>`: true,
+		`<article class="msg"><span class="av" aria-hidden="true">G</span><span class="who" dir="auto">grace H<span class="at"> @grace</span></span><div class="body">line 11.</div><div class="foot"></div></article>`: true,
 		`<article class="msg more"><span class="av" aria-hidden="true">G</span>`:      true,
 		`dir="auto">You</span><div class="body gone">This message was deleted.</div>`: true,
 	} {

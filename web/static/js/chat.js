@@ -288,23 +288,7 @@ const waiting = () => outbox.waiting;
 mountPill(store, { waiting, dial: () => socket.now() });
 const step = mountRooms(store, open);
 mountDetails(store, { protocol: () => socket.protocol, buffered: () => socket.buffered, waiting, encoding: (msgpack) => socket.encoding(msgpack).then(() => true, () => { say(UNLOADED); return false; }) });
-const timeline = mountTimeline(store, {
-  pending: (id) => outbox.of(id),
-  async older(id) {
-    const t = store.timeline(id);
-    return take(id, t, await api.call('GET', `/api/rooms/${id}/messages?before_seq=${t.oldest}&limit=${PAGE}`));
-  },
-  read,
-  edit: (m) => composer.edit(m),
-  reply: (m) => composer.reply(m),
-  remove: (m) => void acts.use((a) => a.remove(m)),
-  async react(m, emoji, add) {
-    tell('The reaction was not taken', await outcome(socket.request(add ? 'reaction.add' : 'reaction.remove', { room_id: store.current.value, message_id: m.id, emoji })));
-  },
-  retry: (id) => outbox.retry(id),
-  discard: (id) => outbox.discard(id),
-  menus,
-});
+// Before the conversation, which ends where the place for the answer begins.
 const composer = mountComposer(store, {
   send(body, reply_to, uploads) {
     if (!outbox.add(store.current.value, body, reply_to, uploads)) return 'Too many messages wait. Discard some, or wait for the connection.';
@@ -324,6 +308,23 @@ const composer = mountComposer(store, {
     flush();
     byID('message').focus();
   },
+});
+const timeline = mountTimeline(store, {
+  pending: (id) => outbox.of(id),
+  async older(id) {
+    const t = store.timeline(id);
+    return take(id, t, await api.call('GET', `/api/rooms/${id}/messages?before_seq=${t.oldest}&limit=${PAGE}`));
+  },
+  read,
+  edit: (m) => composer.edit(m),
+  reply: (m) => composer.reply(m),
+  remove: (m) => void acts.use((a) => a.remove(m)),
+  async react(m, emoji, add) {
+    tell('The reaction was not taken', await outcome(socket.request(add ? 'reaction.add' : 'reaction.remove', { room_id: store.current.value, message_id: m.id, emoji })));
+  },
+  retry: (id) => outbox.retry(id),
+  discard: (id) => outbox.discard(id),
+  menus,
 });
 mountMembers(store, {
   invite: async (username) => (await acts.use((a) => a.invite(username))) ?? UNLOADED,
