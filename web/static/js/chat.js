@@ -20,7 +20,7 @@ import { mountShortcuts } from './ui/shortcuts.js';
 import { mountTimeline } from './ui/timeline.js';
 import { drawOn, effect, flush } from './state/signal.js';
 
-/** @import { Frame, Hello, Message } from '../../types/protocol.d.ts' */
+/** @import { Change, Frame, Hello, Message } from '../../types/protocol.d.ts' */
 
 /** Messages per page of history. */
 const PAGE = 50;
@@ -125,11 +125,11 @@ function onFrame(f) {
   if (f.type === 'room.removed') return forget(f.room_id, removal(f.reason));
   if (f.type === 'notice') { store.notice.value = notified(f.slug) || store.notice.value; return; }
   if ('room_id' in f && !store.rooms.value.has(f.room_id)) return;
-  if (store.apply(f) === 'gap') return mendGap(/** @type {import('../../types/protocol.d.ts').Change} */ (f));
+  if (store.apply(f) === 'gap') return mendGap(/** @type {Change} */ (f));
   if (f.type === 'message.new' && f.message.author.id === me.id) outbox.settle(f.message.client_id);
 }
 
-/** Something between was missed: asks for it once; if that does not help, starts from what there is. @param {import('../../types/protocol.d.ts').Change} c */
+/** Something between was missed: asks for it once; if that does not help, starts from what there is. @param {Change} c */
 function mendGap({ room_id, seq }) {
   const { head } = store.timeline(room_id);
   if (gaps.get(room_id) === head) return store.restart(room_id, seq);

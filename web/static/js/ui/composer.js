@@ -12,17 +12,7 @@ const TYPING_EVERY_MS = 3000;
 
 /** @import { Store } from '../state/store.js' */
 /** @import { Message } from '../../../types/protocol.d.ts' */
-/**
- * @typedef {object} Actions
- * @property {(body: string, reply_to: string, uploads: string[]) => string} send why not, in words; empty when it is queued
- * @property {(m: Message, body: string) => Promise<string>} edit
- * @property {() => Message | undefined} lastOwn
- * @property {() => void} typing
- * @property {() => void} idle Esc with nothing to cancel
- * @property {() => void} join
- * @property {import('./later.js').Later<{files: Attach}>} acts
- */
-/** @typedef {ReturnType<typeof import('./attach.js').mountAttach>} Attach */
+/** @import { Attach, Composer as Actions } from '../../../types/ui.d.ts' */
 
 /** Where messages are written. @param {Store} store @param {Actions} actions */
 export function mountComposer(store, actions) {

@@ -6,14 +6,7 @@ import { moment } from './time.js';
 
 /** @import { Store } from '../state/store.js' */
 /** @import { Member } from '../../../types/protocol.d.ts' */
-/**
- * @typedef {object} Actions each resolves to '' or to why not, in words
- * @property {(username: string) => Promise<string>} invite
- * @property {(m: Member, change: {role?: string, muted_until?: string}) => void} change
- * @property {(m: Member, way: 'remove'|'ban'|'leave') => void} expel
- * @property {(username: string) => void} direct
- * @property {import('./later.js').Later<typeof import('./menus.js')>} menus
- */
+/** @import { Members as Actions } from '../../../types/ui.d.ts' */
 
 /** The members of the room, and what may be done about them. @param {Store} store @param {Actions} actions */
 export function mountMembers(store, actions) {

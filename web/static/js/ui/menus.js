@@ -27,7 +27,7 @@ export function messageMenu(anchor, may, act) {
 
 const MUTES = /** @type {const} */ ([['10 minutes', 10], ['1 hour', 60], ['1 day', 1440]]);
 
-/** @param {HTMLElement} anchor @param {Member} m @param {string} my role @param {boolean} me @param {import('./members.js').Actions} actions */
+/** @param {HTMLElement} anchor @param {Member} m @param {string} my role @param {boolean} me @param {import('../../../types/ui.d.ts').Members} actions */
 export function memberMenu(anchor, m, my, me, actions) {
   /** @type {Item[]} */ const items = [];
   if (me) items.push({ label: 'Leave the room', danger: true, act: () => actions.expel(m, 'leave') });

@@ -9,19 +9,7 @@ import { plural } from './time.js';
 
 /** @import { Store } from '../state/store.js' */
 /** @import { Message } from '../../../types/protocol.d.ts' */
-/**
- * @typedef {object} Actions
- * @property {(room: string) => import('../../../types/state.d.ts').Pending[]} pending
- * @property {(room: string) => Promise<number>} older loads a page of history; how many messages came
- * @property {() => void} read the newest message is on the screen
- * @property {(m: Message) => void} edit
- * @property {(m: Message) => void} reply
- * @property {(m: Message) => void} remove
- * @property {(m: Message, emoji: string, add: boolean) => void} react
- * @property {(id: string) => void} retry
- * @property {(id: string) => void} discard
- * @property {import('./later.js').Later<typeof import('./menus.js')>} menus
- */
+/** @import { Timeline as Actions } from '../../../types/ui.d.ts' */
 
 /** Messages drawn at first, and added at a time. */
 const FIRST = 100, STEP = 100;
