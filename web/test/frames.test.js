@@ -56,6 +56,11 @@ test('nothing but the known fields of a frame is taken', () => {
   assert.equal(/** @type {any} */ ({}).admin, undefined);
 });
 
+test('history of a newer server is history: passed over it would be a hole', () => {
+  const f = decode(JSON.stringify({ v: 1, type: 'poll.changed', room_id: ID, seq: 5, data: { message: MESSAGE, by: ID } }));
+  assert.deepEqual(f && 'message' in f && [f.seq, f.message.id], [5, ID]);
+});
+
 test('a type of a newer server is passed over', () => {
   assert.equal(decode(`{"v":1,"type":"poll.opened","room_id":"${ID}","data":{}}`), null);
   assert.equal(decode('{"v":1,"type":"toString"}'), null);

@@ -101,6 +101,14 @@ test('unread counts the messages of others after the marker', () => {
   assert.equal(s.rooms.value.get(ROOM)?.read_seq, 11, 'the marker never goes back');
 });
 
+test('history of a kind that only a newer server has is no hole', () => {
+  const s = new Store(ALICE);
+  s.setRooms([aRoom()]);
+  const kinds = /** @type {Change['type'][]} */ (['message.new', 'poll.changed', 'message.new']);
+  assert.deepEqual(kinds.map((kind, i) => s.apply(change(9 + i, msg(9 + i), kind))), ['done', 'done', 'done']);
+  assert.equal(s.timeline(ROOM).head, 11);
+});
+
 test('a room that is gone leaves nothing', () => {
   const s = new Store(ALICE);
   s.setRooms([aRoom()]);

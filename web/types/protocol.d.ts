@@ -16,7 +16,7 @@ export type Member = { user: Person; role: string; muted_until: string; online: 
 
 export type Ack = { message_id: string; seq: number; head_seq: number; role: string };
 export type Hello = { conn_id: string; session_ends_at: string; user: Person; messages_per_minute: number; rooms_per_connection: number; ping_every_ms: number };
-/** What takes the next seq of a room. */
+/** What takes the next seq of a room. A newer server may have more; this page treats them alike. */
 export type ChangeType = 'message.new' | 'message.edited' | 'message.deleted' | 'reaction.changed';
 export type Change = { type: ChangeType; room_id: string; seq: number; message: Message };
 export type Frame = Change

@@ -116,9 +116,9 @@ export function understand(parsed) {
   }
   if (!Object.hasOwn(f, 'room_id')) return null;
   const room_id = id(f, 'room_id'), d = object(f.data, 'data');
+  // History of any kind: to pass one of a newer server by would be a hole.
+  if (Object.hasOwn(f, 'seq')) return { type: /** @type {any} */ (type), room_id, seq: number(f, 'seq'), message: message(d.message) };
   switch (type) {
-    case 'message.new': case 'message.edited': case 'message.deleted': case 'reaction.changed':
-      return { type, room_id, seq: number(f, 'seq'), message: message(d.message) };
     case 'member.changed': return { type, room_id, user: person(d.user), role: optional(d, 'role'), muted_until: optional(d, 'muted_until') };
     case 'room.changed': return { type, room_id, title: string(d, 'title') };
     case 'room.removed': return { type, room_id, reason: string(d, 'reason') };

@@ -111,18 +111,18 @@ export class Store {
 
   /** Takes one event. Returns 'gap' when something before it is missing. @param {Frame} f @returns {'gap'|'done'} */
   apply(f) {
+    if ('message' in f) {
+      const t = this.timeline(f.room_id), got = t.apply(f);
+      if (got === 'gap') return 'gap';
+      if (got === 'old') return 'done';
+      if (this.typing.value.delete(f.room_id + f.message.author.id)) this.typing.touch();
+      const r = this.rooms.value.get(f.room_id);
+      if (r) r.head_seq = Math.max(r.head_seq, f.seq);
+      if (f.type === 'message.new' || f.type === 'message.deleted') this.rooms.touch();
+      if (f.room_id === this.current.value) this.shown.touch();
+      return 'done';
+    }
     switch (f.type) {
-      case 'message.new': case 'message.edited': case 'message.deleted': case 'reaction.changed': {
-        const t = this.timeline(f.room_id), got = t.apply(f);
-        if (got === 'gap') return 'gap';
-        if (got === 'old') break;
-        if (this.typing.value.delete(f.room_id + f.message.author.id)) this.typing.touch();
-        const r = this.rooms.value.get(f.room_id);
-        if (r) r.head_seq = Math.max(r.head_seq, f.seq);
-        if (f.type === 'message.new' || f.type === 'message.deleted') this.rooms.touch();
-        if (f.room_id === this.current.value) this.shown.touch();
-        break;
-      }
       case 'resync': this.restart(f.room_id, f.head_seq); break;
       case 'read.marked': this.read(f.room_id, f.seq); break;
       case 'room.changed': { const r = this.rooms.value.get(f.room_id); if (r) { r.title = f.title; this.rooms.touch(); } break; }
