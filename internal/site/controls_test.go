@@ -246,3 +246,18 @@ func TestControls_sourceThatCannotBeReadIsAnError(t *testing.T) {
 		t.Errorf("%d %s", res.Code, res.Body)
 	}
 }
+
+// Who keeps the source to themselves gives none: then there is no page about it, and no
+// link to one.
+func TestControls_withoutSourceThereIsNoPageAndNoLink(t *testing.T) {
+	w := newWorld(t, func(o *site.Options) { o.Web, o.Source = web.FS, nil })
+	b := w.browser()
+	for _, path := range []string{"/controls", "/controls/origin", "/source/go.mod"} {
+		if res := b.send("GET", path, ""); res.Code != http.StatusNotFound || strings.Contains(res.Body.String(), `href="/controls`) {
+			t.Errorf("%s: %d %s", path, res.Code, res.Body)
+		}
+	}
+	if page := w.signedIn("ada").open("/"); strings.Contains(page, `href="/controls`) || strings.Contains(page, "Guarded by") {
+		t.Error("the chat links to pages that are not there")
+	}
+}

@@ -44,6 +44,7 @@ type page struct {
 	Path               string
 	User               *userView // nil: nobody is signed in
 	OpenSignUp         bool
+	Controls           bool // there are pages about the controls
 	Flash              flash
 	OldBrowser         bool   // the browser does not say where its requests come from
 	Notice             string // what the session has to be told, once; empty: nothing
@@ -106,7 +107,7 @@ var parting = map[string]bool{"signed-out": true, "account-deleted": true}
 func (s *Site) render(w http.ResponseWriter, c *call, status int, name, title string, data any) error {
 	p := page{
 		Title: title, Nonce: headers.Nonce(c.Context()), AssetBase: s.assets.base(), Path: c.URL.Path,
-		OpenSignUp: s.o.OpenSignUp, OldBrowser: old(c.Request), Flash: flashes[c.URL.Query().Get("done")], RequestID: c.id, Data: data,
+		OpenSignUp: s.o.OpenSignUp, Controls: s.o.Source != nil, OldBrowser: old(c.Request), Flash: flashes[c.URL.Query().Get("done")], RequestID: c.id, Data: data,
 	}
 	if c.signedIn() {
 		p.User = &userView{c.actor.User.String(), c.actor.Username, c.actor.DisplayName, string(c.actor.Role)}

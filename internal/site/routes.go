@@ -107,10 +107,6 @@ func (s *Site) routes() []route {
 		{get, "/step-up", UserPage, s.stepUpPage},
 		{post, "/step-up", UserPage, s.stepUpForm},
 
-		{get, "/controls", VisitorPage, s.controlsPage},
-		{get, "/controls/{name}", VisitorPage, s.controlPage},
-		{get, "/source/*", VisitorPage, s.sourcePage},
-
 		{get, "/api/session", VisitorAPI, s.getSession},
 		{post, "/api/sign-up", VisitorAPI, s.postSignUp},
 		{post, "/api/sign-in", VisitorAPI, s.postSignIn},
@@ -160,6 +156,10 @@ func (s *Site) routes() []route {
 		{post, "/csp-report", Report, s.postReport},
 		{get, "/static/{hash}/*", Asset, s.getAsset},
 		{get, "/schemas/{file}", Asset, s.getSchema},
+	}
+	if s.o.Source != nil {
+		all = append(all, route{get, "/controls", VisitorPage, s.controlsPage}, route{get, "/controls/{name}", VisitorPage, s.controlPage},
+			route{get, "/source/*", VisitorPage, s.sourcePage})
 	}
 	if !s.o.Targets.Empty() { // otherwise these addresses are as unknown as any other
 		all = append(all, route{get, "/api/tunnels", UserAPI, s.getTunnels}, route{post, "/api/tunnels/{name}/ticket", FreshAPI, s.postTunnelTicket})

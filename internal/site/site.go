@@ -129,7 +129,7 @@ type Suspects interface {
 	ProofAfter(session string) time.Time
 }
 
-// Options of New. All are required, except Knobs and Demo.
+// Options of New. All are required, except Source, Knobs and Demo.
 type Options struct {
 	Chat     *chat.Service
 	Uploads  *chat.Uploads
@@ -157,7 +157,7 @@ type Options struct {
 	Log      *slog.Logger
 	Now      func() time.Time
 	Web      fs.FS    // templates/, static/, schemas/
-	Source   fs.FS    // this program's own source, for the pages about its controls
+	Source   fs.FS    // this program's own source, for the pages about its controls; nil: there are none
 	BaseURL  *url.URL // the public origin
 
 	// RequestsPerMinute is the budget of one client network over all pages and calls.
@@ -204,7 +204,7 @@ func New(o Options) (*Site, error) {
 		return nil, errors.New("site: passkeys, services and the archive are required")
 	case o.CSRF == nil || o.CORS == nil || o.StepUp == (stepup.Policy{}) || o.Suspects == nil || o.Origin == nil || o.ClientIP == nil || o.Limits == nil || o.Audit == nil:
 		return nil, errors.New("site: csrf, cors, step-up, origin, client address, limits and audit are required")
-	case o.Sockets == nil || o.Presence == nil || o.Log == nil || o.Now == nil || o.Web == nil || o.Source == nil:
+	case o.Sockets == nil || o.Presence == nil || o.Log == nil || o.Now == nil || o.Web == nil:
 		return nil, errors.New("site: sockets, presence, log, clock, web files and source are required")
 	case o.Uploads == nil || o.UploadBytes <= 0 || o.UploadBytes > upload.MaxBytes:
 		return nil, errors.New("site: uploads and their largest size are required")
