@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"slices"
 	"time"
 
 	"example.com/portcullis/internal/guard/authz"
@@ -158,6 +159,15 @@ const (
 	ReactionChanged ChangeKind = "reaction.changed"
 )
 
+// ChangeKinds lists them. Nodes refuse others from each other; the constraint
+// changes_kind_known of the database has the same list.
+func ChangeKinds() []ChangeKind {
+	return []ChangeKind{MessageNew, MessageEdited, MessageDeleted, ReactionChanged}
+}
+
+// Known reports whether k is one of them.
+func (k ChangeKind) Known() bool { return slices.Contains(ChangeKinds(), k) }
+
 // Change is one step of a room's history. Seq numbers of a room have no gaps:
 // a receiver that holds n and is given n+2 knows that it missed n+1.
 type Change struct {
@@ -186,6 +196,14 @@ const (
 	RoomChanged   SignalKind = "room.changed"
 	ReadMarked    SignalKind = "read.marked" // only to the user's own sockets
 )
+
+// SignalKinds lists them.
+func SignalKinds() []SignalKind {
+	return []SignalKind{Typing, Presence, MemberChanged, RoomChanged, ReadMarked}
+}
+
+// Known reports whether k is one of them.
+func (k SignalKind) Known() bool { return slices.Contains(SignalKinds(), k) }
 
 // Signal is something worth showing now and not worth storing.
 type Signal struct {

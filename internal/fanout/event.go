@@ -82,24 +82,14 @@ func decode(b []byte) (event, error) {
 }
 
 func validChange(c chat.Change) bool {
-	switch c.Kind {
-	case chat.MessageNew, chat.MessageEdited, chat.MessageDeleted, chat.ReactionChanged:
-	default:
-		return false
-	}
 	m := c.Message
-	return c.Room != chat.RoomID{} && c.Seq >= 1 && c.Epoch >= 0 && c.By != chat.UserID{} &&
+	return c.Kind.Known() && c.Room != chat.RoomID{} && c.Seq >= 1 && c.Epoch >= 0 && c.By != chat.UserID{} &&
 		m.Room == c.Room && m.ID != chat.MessageID{} && m.Seq >= 1 && m.Seq <= c.Seq &&
 		m.Author.ID != chat.UserID{} && utf8.RuneCountInString(m.Body) <= chat.MaxBody && len(m.Uploads) <= chat.MaxUploads
 }
 
 func validSignal(s chat.Signal) bool {
-	switch s.Kind {
-	case chat.Typing, chat.Presence, chat.MemberChanged, chat.RoomChanged, chat.ReadMarked:
-	default:
-		return false
-	}
-	return s.Room != chat.RoomID{} && (s.Role == "" || authz.Known(s.Role)) && s.Seq >= 0 &&
+	return s.Kind.Known() && s.Room != chat.RoomID{} && (s.Role == "" || authz.Known(s.Role)) && s.Seq >= 0 &&
 		utf8.RuneCountInString(s.Title) <= chat.MaxTitle
 }
 

@@ -3,10 +3,14 @@ package postgres
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"example.com/portcullis/internal/account"
 	"example.com/portcullis/internal/chat"
@@ -158,4 +162,51 @@ func TestErase_isObeyedByCommandsThatMeetIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// leftOf says, of every column that points to a person or a message, what Erase or Forget
+// does with it. A table of yours belongs here, in forget.go, and in docs/privacy.md.
+var leftOf = map[string]string{
+	"bans.banned_by":           "stays: an id that names nobody any more",
+	"bans.user_id":             "stays: who was banned does not come back",
+	"members.user_id":          "Erase: leaves, but for direct rooms",
+	"message_edits.by_user":    "Forget: deleted with the message's body",
+	"message_edits.message_id": "Forget: deleted with the message's body",
+	"messages.author_id":       "Forget: emptied",
+	"messages.reply_to":        "stays: the place of a message",
+	"passkeys.user_id":         "Erase: deleted",
+	"reactions.message_id":     "Forget: deleted",
+	"reactions.user_id":        "Erase: deleted",
+	"rooms.created_by":         "stays: an id that names nobody any more",
+	"sanctions.user_id":        "stays: who was muted and left is muted after coming back",
+	"service_keys.user_id":     "stays: of a program, which is disabled",
+	"sessions.user_id":         "Erase: ended, without address and browser; Purge",
+	"tunnel_grants.granted_by": "stays: an id that names nobody any more",
+	"tunnel_grants.user_id":    "stays: no session of an erased account opens a tunnel",
+	"uploads.message_id":       "Forget: deleted",
+	"uploads.user_id":          "Erase: deleted",
+}
+
+// A table that somebody adds holds something of people that nobody thought of when an
+// account was erased.
+//
+//control:proves retention
+func TestErase_knowsEveryTableThatPointsToAPerson(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	w.conn(func(c *pgx.Conn) {
+		rows, err := c.Query(w.ctx, `SELECT DISTINCT c.conrelid::regclass || '.' || a.attname FROM pg_constraint c
+			JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+			WHERE c.contype = 'f' AND c.confrelid IN ('users'::regclass, 'messages'::regclass) ORDER BY 1`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(leftOf)), columns); diff != "" {
+			t.Errorf("say in leftOf what Erase and Forget (forget.go) do with a new column:\n%s", diff)
+		}
+	})
 }

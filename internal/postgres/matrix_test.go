@@ -3,9 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"reflect"
 	"slices"
@@ -18,6 +15,7 @@ import (
 
 	"example.com/portcullis/internal/chat"
 	"example.com/portcullis/internal/guard/authz"
+	"example.com/portcullis/internal/testkit"
 )
 
 // silent is a bus that nobody listens to, a limiter that refuses nothing, and an
@@ -59,35 +57,8 @@ func actor(p chat.Person) chat.Actor {
 	return chat.Actor{User: p.ID, Username: p.Username, DisplayName: p.DisplayName, Role: authz.User}
 }
 
-// declared reads the names of a type's constants out of the table's own source, so that
-// nobody adds a role or an action without a row here.
-func declared(t *testing.T, kind string) (names []string) {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../guard/authz/authz.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
-			return true
-		}
-		if id, ok := spec.Type.(*ast.Ident); ok && id.Name == kind {
-			for _, v := range spec.Values {
-				name, err := strconv.Unquote(v.(*ast.BasicLit).Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				names = append(names, name)
-			}
-		}
-		return true
-	})
-	if len(names) < 4 {
-		t.Fatalf("found %d constants of type %s", len(names), kind)
-	}
-	return names
-}
+// authzFile declares the roles and actions: nobody adds one without a row here.
+const authzFile = "../guard/authz/authz.go"
 
 // cell is one square of the matrix, with a room of its own.
 type cell struct {
@@ -178,19 +149,16 @@ func TestMatrix_everyRoleActionAndStateIsAnsweredAsTheTableSays(t *testing.T) {
 	t.Parallel()
 	co := newCore(t)
 	target, stranger, who := co.user("target"), co.user("stranger"), co.user("who")
-	for _, name := range declared(t, "Action") {
-		action := authz.Action(name)
+	for _, action := range testkit.Constants[authz.Action](t, authzFile) {
 		command, listed := commands[action]
 		if !listed {
-			t.Errorf("action %q has no line in commands", action)
+			t.Errorf("action %q has no line in commands of this file: say what does it", action)
 		}
 		if command == nil {
 			continue
 		}
-		owner := co.user("owner-" + name) // a new one: each makes only so many rooms
-		roles := append([]string{""}, declared(t, "Role")...)
-		for _, name := range roles {
-			role := authz.Role(name)
+		owner := co.user("owner-" + string(action)) // a new one: each makes only so many rooms
+		for _, role := range append([]authz.Role{""}, testkit.Constants[authz.Role](t, authzFile)...) {
 			for _, state := range []string{"", "muted", "removed", "banned"} {
 				if role == "" && state == "muted" {
 					continue // nobody is muted who is not there
@@ -218,7 +186,7 @@ func TestMatrix_everyRoleActionAndStateIsAnsweredAsTheTableSays(t *testing.T) {
 				}
 				before := co.rows(room)
 				err := command(c)
-				where := "role " + strconv.Quote(name) + ", state " + strconv.Quote(state) + ", action " + string(action)
+				where := "role " + strconv.Quote(string(role)) + ", state " + strconv.Quote(state) + ", action " + string(action)
 				switch {
 				case want && err != nil:
 					t.Errorf("%s: the table allows it, the answer is %v", where, err)
@@ -329,7 +297,7 @@ func TestObjects_everyMethodRefusesEveryKindOfIDThatIsSomebodyElses(t *testing.T
 		}
 	}
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(methods)), slices.Sorted(maps.Keys(calls))); diff != "" {
-		t.Errorf("the methods of the core and the calls here differ:\n%s", diff)
+		t.Errorf("the methods of the core and the calls of this test differ: give a new one a line in calls, with every id that is somebody else's\n%s", diff)
 	}
 	if members, err := s.Members(ctx, actor(ann), his); err != nil || len(members) != 2 {
 		t.Errorf("ann's room has %d members, error %v", len(members), err)

@@ -193,3 +193,19 @@ func TestMigrations_commentOnEveryTableAndColumn(t *testing.T) {
 		}
 	})
 }
+
+func TestMigrations_knowEveryKindOfChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	w.conn(func(c *pgx.Conn) {
+		var rule string
+		if err := c.QueryRow(w.ctx, `SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'changes_kind_known'`).Scan(&rule); err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range chat.ChangeKinds() {
+			if !strings.Contains(rule, "'"+string(kind)+"'") {
+				t.Errorf("a migration has to add %q to changes_kind_known: %s", kind, rule)
+			}
+		}
+	})
+}

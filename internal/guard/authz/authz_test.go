@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"example.com/portcullis/internal/guard/authz"
+	"example.com/portcullis/internal/testkit"
 )
 
 var (
@@ -19,6 +20,20 @@ var want = map[authz.Role][]authz.Action{
 	authz.Member:    {authz.Read, authz.Mark, authz.Send, authz.EditOwn, authz.DeleteOwn, authz.React, authz.Type},
 	authz.Moderator: {authz.Read, authz.Mark, authz.Send, authz.EditOwn, authz.DeleteOwn, authz.React, authz.Type, authz.DeleteAny, authz.Invite, authz.Mute, authz.Remove, authz.Ban},
 	authz.Owner:     actions[2:],
+}
+
+// What is declared and not in these lists would be decided by nobody's second look.
+func TestRolesAndActions_thatAreDeclaredAreTested(t *testing.T) {
+	for _, r := range testkit.Constants[authz.Role](t, "authz.go") {
+		if !slices.Contains(roles, r) {
+			t.Errorf("role %q is new: add it to roles and to want, and to Roles and ranks in authz.go", r)
+		}
+	}
+	for _, a := range testkit.Constants[authz.Action](t, "authz.go") {
+		if !slices.Contains(actions, a) {
+			t.Errorf("action %q is new: add it to actions, and to want for each role that may", a)
+		}
+	}
 }
 
 //control:proves authz
