@@ -49,9 +49,10 @@ fuzz: ## fuzz every target for FUZZTIME (default 30s) each
 bench: ## benchmarks of the hot paths
 	go test -run '^$$' -bench . -benchmem ./internal/socket ./internal/wire ./internal/guard/... ./internal/postgres
 
-docs: ## regenerate docs/config.md and the tables in docs/controls
+docs: ## regenerate docs/config.md, the tables in docs/controls and the lists of the AsyncAPI document
 	go run ./cmd/portcullis config doc > docs/config.md
 	go test -count=1 -run TestDocs_factsAreThoseOfTheSource ./internal/arch -update
+	go test -count=1 -run TestAsyncAPI_listsEveryTypeInItsChannels ./internal/wire -update
 
 image: ## build the container image
 	docker build -t portcullis:dev .

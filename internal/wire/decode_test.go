@@ -60,7 +60,7 @@ func TestDecode_readsEveryCommand(t *testing.T) {
 	}
 	for _, typ := range Types() {
 		if !seen[typ] {
-			t.Errorf("no example of %s", typ)
+			t.Errorf("no example of %s: give it a line in commands of this test", typ)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -179,44 +178,5 @@ func TestNewCodec_refusesIncompleteOrLeakyFolders(t *testing.T) {
 		if _, err := NewCodec(m); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
-	}
-}
-
-func TestAsyncAPI_namesEverySchemaOnceAndNothingElse(t *testing.T) {
-	b, err := os.ReadFile(folder + "/asyncapi.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var doc map[string]any
-	if err := json.Unmarshal(b, &doc); err != nil {
-		t.Fatal(err)
-	}
-	if v, _ := doc["asyncapi"].(string); !strings.HasPrefix(v, "3.") {
-		t.Errorf("asyncapi = %q, want 3.x", v)
-	}
-	var want, got []string
-	for _, typ := range Types() {
-		want = append(want, "./client."+string(typ)+schemaSuffix)
-	}
-	for _, typ := range Events() {
-		want = append(want, "./server."+string(typ)+schemaSuffix)
-	}
-	for _, m := range regexp.MustCompile(`"\$ref": "([^"]*)"`).FindAllStringSubmatch(string(b), -1) {
-		if !strings.HasPrefix(m[1], "#/") {
-			got = append(got, m[1])
-			continue
-		}
-		var at any = doc
-		for part := range strings.SplitSeq(m[1][2:], "/") {
-			at, _ = at.(map[string]any)[part]
-		}
-		if at == nil {
-			t.Errorf("%s leads nowhere", m[1])
-		}
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("schemas named: %v\nwant: %v", got, want)
 	}
 }

@@ -63,6 +63,9 @@ func encode(t testing.TB, c Command) []byte {
 		data["message_id"], data["emoji"] = c.Message.String(), c.Emoji
 	case ReadMark:
 		data["seq"] = c.Seq
+	case RoomLeave, TypingStart:
+	default:
+		t.Fatalf("%s is new: give it a case in encode, in wire_test.go", c.Type)
 	}
 	b, err := json.Marshal(map[string]any{"v": 1, "id": c.ID.String(), "type": c.Type, "data": data})
 	if err != nil {
