@@ -41,7 +41,7 @@ func TestCryptography_isInventoried(t *testing.T) {
 			name := strings.Trim(spec.Path.Value, `"`)
 			for _, bad := range never {
 				if name == bad {
-					t.Errorf("%s imports %s", path, name)
+					t.Errorf("%s imports %s, which is broken or not for passwords: use what docs/cryptography.md has", path, name)
 				}
 			}
 			if strings.HasPrefix(name, "crypto/") || strings.HasPrefix(name, "golang.org/x/crypto/") {
@@ -54,12 +54,12 @@ func TestCryptography_isInventoried(t *testing.T) {
 	}
 	for path := range imports {
 		if !strings.Contains(used, "`"+path+"`") {
-			t.Errorf("%s uses cryptography and is not in docs/cryptography.md", path)
+			t.Errorf("%s uses cryptography: give it a row under \"## Used\" in docs/cryptography.md, with what for", path)
 		}
 	}
 	for i, word := range strings.Split(used, "`") {
 		if i%2 == 1 && strings.HasSuffix(word, ".go") && !imports[word] {
-			t.Errorf("docs/cryptography.md lists %s, which imports no cryptography", word)
+			t.Errorf("docs/cryptography.md lists %s, which imports no cryptography (any more): remove it there", word)
 		}
 	}
 }

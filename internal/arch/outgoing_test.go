@@ -56,7 +56,7 @@ func TestOutgoing_connectionsAreOpenedInListedPlacesOnly(t *testing.T) {
 	outgoing(t, func(s source, what string) {
 		seen++
 		if dials[s.pkg] == "" {
-			t.Errorf("%s uses %s: whoever can name the address reaches our inside", s.path, what)
+			t.Errorf("%s uses %s: whoever can name the address reaches our inside. If no client can, give %s a line in dials, in internal/arch/outgoing_test.go, with where to", s.path, what, s.pkg)
 		}
 	})
 	if seen == 0 {
@@ -69,7 +69,7 @@ func TestOutgoing_nothingNearAMessageOpensAConnection(t *testing.T) {
 	outgoing(t, func(s source, what string) {
 		for _, near := range []string{"internal/chat", "internal/site", "internal/socket", "internal/wire", "internal/account", "internal/postgres", "internal/fanout"} {
 			if s.pkg == near || strings.HasPrefix(s.pkg, near+"/") {
-				t.Errorf("%s uses %s", s.path, what)
+				t.Errorf("%s uses %s: what is near a message opens no connection. Do it in a package of its own that takes no address from a client", s.path, what)
 			}
 		}
 	})
