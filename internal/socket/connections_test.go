@@ -20,7 +20,7 @@ func TestCommands_noneAdministers(t *testing.T) {
 	for kind := range commands {
 		area, _, _ := strings.Cut(string(kind), ".")
 		if !slices.Contains([]string{"room", "message", "reaction", "typing", "read"}, area) {
-			t.Errorf("%s is a command of the socket: does it administer?", kind)
+			t.Errorf("%s is a command of the socket: does it administer? If not, add %q to the areas here", kind, area)
 		}
 		for _, word := range []string{"admin", "user", "session", "block", "ban", "role", "close", "lift", "announce", "disable", "kick"} {
 			if strings.Contains(string(kind), word) {

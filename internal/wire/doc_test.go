@@ -75,7 +75,7 @@ func TestDocs_commandTableAgreesWithTheSchemas(t *testing.T) {
 		}
 	}
 	if !slices.Equal(types, Types()) {
-		t.Errorf("page has %v, want %v", types, Types())
+		t.Errorf("table commands of docs/protocol.md has %v, want %v", types, Types())
 	}
 }
 
@@ -107,7 +107,7 @@ func TestDocs_eventTableAgreesWithTheSchemas(t *testing.T) {
 		}
 	}
 	if !slices.Equal(types, Events()) {
-		t.Errorf("page has %v, want %v", types, Events())
+		t.Errorf("table events of docs/protocol.md has %v, want %v", types, Events())
 	}
 }
 
@@ -117,7 +117,7 @@ func TestDocs_errorTableHasEveryCode(t *testing.T) {
 		codes = append(codes, Code(words(row[0])[0]))
 	}
 	if !slices.Equal(codes, Codes()) {
-		t.Errorf("page has %v, want %v", codes, Codes())
+		t.Errorf("table errors of docs/protocol.md has %v, want %v", codes, Codes())
 	}
 }
 
@@ -149,12 +149,12 @@ func TestDocs_framesHold(t *testing.T) {
 	}
 	for _, typ := range Types() {
 		if !seen["client."+string(typ)] {
-			t.Errorf("the page has no example of the command %s", typ)
+			t.Errorf("docs/protocol.md has no example of the command %s: a line that begins with →", typ)
 		}
 	}
 	for _, typ := range Events() {
 		if !seen["server."+string(typ)] {
-			t.Errorf("the page has no example of the event %s", typ)
+			t.Errorf("docs/protocol.md has no example of the event %s: a line that begins with ←", typ)
 		}
 	}
 }

@@ -28,9 +28,9 @@ test('the chat stays small enough to read and to load', () => {
   const whole = [...run, ...linked, 'static/icons.svg', 'static/icon.svg'].reduce((n, f) => n + gz(read(f)), 0) + gz(page);
   const scripts = gz(run.map((f) => code(read(f))).join('\n'));
   // All that a first visit of the chat transfers, comments included, each file compressed by itself.
-  assert.ok(whole <= 60 * 1024, `the whole page is ${whole} bytes`);
+  assert.ok(whole <= 60 * 1024, `the whole page is ${whole} bytes: fetch late what is not needed at once (ui/later.js, LATER above), or decide that it may be larger`);
   // What a browser has to understand: the scripts without comments, as one stream.
-  assert.ok(scripts <= 25 * 1024, `the scripts are ${scripts} bytes`);
+  assert.ok(scripts <= 25 * 1024, `the scripts are ${scripts} bytes: fetch late what is not needed at once (ui/later.js, LATER above), or decide that they may be larger`);
 });
 
 test('no file is too long to read', () => {
