@@ -88,6 +88,15 @@ func transport() []mutant {
 		},
 		{
 			Control: "certificates",
+			Removes: "a certificate of six days is told off all its life",
+			File:    "internal/guard/certs/certs.go",
+			Old:     "if left > life/3 {",
+			New:     "if left > life {",
+			Package: "./internal/guard/certs",
+			Kills:   []string{"TestFiles_aShortLifeIsNoReasonToWarn"},
+		},
+		{
+			Control: "certificates",
 			Removes: "the authority is asked for every name that somebody makes up",
 			File:    "internal/guard/certs/acme.go",
 			Old:     `HostPolicy: autocert.HostWhitelist(o.Host),`,

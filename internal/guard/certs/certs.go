@@ -17,7 +17,8 @@
 //     time, file mode. One that fails changes nothing, and is an event ([Files]).
 //   - Files are looked at every few seconds and at SIGHUP, by content, so that a
 //     symlink swap and a write in place are both seen. Open sockets do not notice.
-//   - The end of a certificate is an event 30, 14 and 7 days before.
+//   - The end of a certificate is an event 30, 14 and 7 days before, but not before the
+//     last third of its life.
 //   - Certificates can come from an ACME authority, for the one public host ([ACME]).
 //   - The cleartext listener sends people's pages to https and refuses every program,
 //     so that a program that speaks in clear is found out on its first day ([Plain]).
@@ -69,8 +70,8 @@ type Change struct {
 	Err      error     // of a failure
 }
 
-// thresholds are when the end of a certificate is said: ACME certificates are renewed
-// at 30 days, so each of these is a renewal that did not happen.
+// thresholds are when the end of a certificate is said: ACME certificates of 90 days are
+// renewed at 30, so each of these is a renewal that did not happen.
 //
 //control:name certificates
 var thresholds = []struct {
@@ -89,15 +90,20 @@ type expiry struct {
 }
 
 // check returns the news of c at now: each threshold once for each certificate, and
-// the smallest alone when several have passed at once.
+// the smallest alone when several have passed at once. Before its last third no
+// certificate is late: one of six days would be told off from its first hour to its last.
 //
 //control:name certificates
 func (e *expiry) check(c *x509.Certificate, now time.Time) (Change, bool) {
 	if s := serial(c); s != e.serial {
 		*e = expiry{serial: s}
 	}
+	left, life := c.NotAfter.Sub(now), c.NotAfter.Sub(c.NotBefore)+time.Second // the last second counts (RFC 5280)
+	if left > life/3 {
+		return Change{}, false
+	}
 	for _, t := range thresholds {
-		if c.NotAfter.Sub(now) > t.before {
+		if left > t.before {
 			continue
 		}
 		if e.said != 0 && e.said <= t.before {

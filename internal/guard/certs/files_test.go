@@ -29,9 +29,12 @@ type pair struct {
 	said int // how much of news has been looked at
 }
 
-// lasting moves a certificate into the bubble's time.
+// lasting moves a certificate of 90 days into the bubble's time: it has d to go.
 func lasting(d time.Duration) func(*x509.Certificate) {
-	return func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(d) }
+	return func(c *x509.Certificate) {
+		c.NotAfter = time.Now().Add(d)
+		c.NotBefore = c.NotAfter.Add(-90 * 24 * time.Hour)
+	}
 }
 
 func authority(t *testing.T) *testkit.CA { t.Helper(); return testkit.NewCA(t) }
@@ -230,6 +233,27 @@ func TestFiles_saysThatTheEndIsNearOncePerThreshold(t *testing.T) {
 		if len(news) != 2 || news[0].Kind != certs.Reloaded || news[1].Kind != certs.Expiring || news[1].Reason != "14_days" {
 			t.Errorf("a certificate with ten days: %+v", news)
 		}
+	})
+}
+
+// An authority may issue for six days (short-lived certificates need no revocation), and
+// the one for development lives for thirty.
+//
+//control:proves certificates
+func TestFiles_aShortLifeIsNoReasonToWarn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const day = 24 * time.Hour
+		ca := authority(t)
+		p := newPair(t, ca, ca.Issue(t, []string{host}, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now(), time.Now().Add(6*day) }))
+		if news := p.skip(3 * day); len(news) != 0 {
+			t.Errorf("half of six days are left: %+v", news)
+		}
+		want(t, "a third of it", p.skip(day+time.Hour), certs.Expiring, "7_days")
+		ca.Write(t, p.dir, ca.Issue(t, []string{host}, func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = p.now().Add(-time.Minute), p.now().Add(30*day)
+		}))
+		want(t, "a new one of thirty", p.since(11*time.Second), certs.Reloaded, "")
+		want(t, "ten of them are left", p.skip(20*day), certs.Expiring, "14_days")
 	})
 }
 
