@@ -48,7 +48,7 @@ test('rows: days, what is new, blocks of one person, and the unconfirmed at the 
   t.apply(change(1, msg(1, { created_at: '2026-11-22T09:00:00.000Z' })));
   for (const s of [2, 3]) t.apply(change(s));
   t.apply(change(4, msg(4, { author: ALICE })));
-  t.away = { after: 2, count: 1 };
+  t.away = { after: 2, count: 1, more: false };
   const pending = [{ id: 'p', user: ALICE.id, room: ROOM, body: 'x', reply_to: '', at: 0, status: /** @type {const} */ ('queued'), reason: '' }];
   const r = rows(t, pending, ALICE.id, 0, 4);
   assert.deepEqual(r.map((x) => x.kind), ['day', 'message', 'day', 'message', 'away', 'message', 'message', 'pending']);
@@ -56,6 +56,21 @@ test('rows: days, what is new, blocks of one person, and the unconfirmed at the 
   t.away = null;
   assert.deepEqual(rows(t, [], ALICE.id, 1, 3).map((x) => 'more' in x && x.more), [false, false, true]);
   assert.equal(rows(t, pending, ALICE.id, 0, 3).at(-1)?.kind, 'message', 'pending rows only below the newest');
+});
+
+test('the line above what is new counts what is here, and says so when there is more', () => {
+  const s = new Store(ALICE);
+  s.setRooms([aRoom({ head_seq: 80, read_seq: 10 })]);
+  const t = s.timeline(ROOM);
+  t.prepend([31, 32, 33].map((n) => msg(n)), 3);
+  s.markAway(ROOM, 10);
+  assert.deepEqual(t.away, { after: 10, count: 3, more: true });
+  t.prepend([9, 10, 12].map((n) => msg(n)), 3); // 11 was an edit
+  s.markAway(ROOM, 10);
+  assert.deepEqual(t.away, { after: 10, count: 4, more: false });
+  t.prepend([], 3);
+  s.markAway(ROOM, 0);
+  assert.deepEqual(t.away, { after: 0, count: 6, more: false });
 });
 
 test('a room that is left keeps only its newest messages', () => {

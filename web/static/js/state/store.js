@@ -66,11 +66,11 @@ export class Store {
     return { count, more: count > 0 && !t.complete && t.oldest > r.read_seq + 1 && t.messages.length >= LOOK_BACK / 2 };
   }
 
-  /** Puts the line "n messages while you were away" above what is newer than after. @param {string} id @param {number} after */
+  /** Puts the line "n messages while you were away" above what is newer than after; more: what came first is not here. @param {string} id @param {number} after */
   markAway(id, after) {
     const t = this.timeline(id);
     const count = t.messages.filter((m) => m.seq > after && m.author.id !== this.me.id && !m.deleted_at).length;
-    if (count > 0) t.away = { after, count };
+    if (count > 0) t.away = { after, count, more: !t.complete && t.oldest > after + 1 };
   }
 
   /** @param {string} id @param {number} seq */

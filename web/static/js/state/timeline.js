@@ -16,7 +16,7 @@ export class Timeline {
   head;
   /** Nothing older exists. */ complete = false;
   /** At least one page of history was asked for and came. */ loaded = false;
-  /** The line "n messages while you were away": above the first message after this seq. @type {{after: number, count: number} | null} */ away = null;
+  /** The line "n messages while you were away": above the first message after this seq. @type {{after: number, count: number, more: boolean} | null} */ away = null;
 
   /** @param {number} head the seq from which changes are wanted */
   constructor(head) { this.head = head; }
@@ -89,7 +89,7 @@ const BLOCK_MS = 5 * 60_000;
 
 /**
  * @typedef {import('../../../types/state.d.ts').Pending} Pending
- * @typedef {{key: string, kind: 'day', at: string} | {key: string, kind: 'away', count: number} | {key: string, kind: 'pending', pending: Pending} | {key: string, kind: 'message', message: Message, more: boolean, quoted: Message | undefined}} Row
+ * @typedef {{key: string, kind: 'day', at: string} | {key: string, kind: 'away', count: number, more: boolean} | {key: string, kind: 'pending', pending: Pending} | {key: string, kind: 'message', message: Message, more: boolean, quoted: Message | undefined}} Row
  */
 
 /**
@@ -109,7 +109,7 @@ export function rows(t, pending, me, from, to) {
     const d = new Date(m.created_at).toDateString();
     if (d !== day) { out.push({ key: `day ${d}`, kind: 'day', at: m.created_at }); last = null; }
     day = d;
-    if (away && m.seq > away.after && m.author.id !== me) { out.push({ key: 'away', kind: 'away', count: away.count }); away = null; last = null; }
+    if (away && m.seq > away.after && m.author.id !== me) { out.push({ key: `away ${away.count}`, kind: 'away', ...away }); away = null; last = null; }
     const more = last !== null && last.author.id === m.author.id && !m.reply_to && Date.parse(m.created_at) - Date.parse(last.created_at) < BLOCK_MS;
     out.push({ key: m.author.id === me && m.client_id ? m.client_id : m.id, kind: 'message', message: m, more, quoted: m.reply_to ? t.find(m.reply_to) : undefined });
     last = m;

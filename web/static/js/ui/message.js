@@ -11,7 +11,7 @@ import { day, hour, moment, plural } from './time.js';
 /** A row as an element. Clicks and keys are handled by the list, by data-act. @param {Row} row @param {Person} me @param {boolean} mayReact */
 export function element(row, me, mayReact) {
   if (row.kind === 'day') return h('p', { class: 'day' }, day(row.at));
-  if (row.kind === 'away') return h('p', { class: 'new' }, `${plural(row.count, 'message', 'messages')} while you were away`);
+  if (row.kind === 'away') return h('p', { class: 'new' }, `${row.more ? 'More than ' : ''}${plural(row.count, 'message', 'messages')} while you were away`);
   return row.kind === 'message' ? sent(row, me, mayReact) : pending(row.pending, me);
 }
 
@@ -19,7 +19,7 @@ export function element(row, me, mayReact) {
 export function same(a, b) {
   if (a.kind === 'message') return b.kind === 'message' && a.message === b.message && a.more === b.more && a.quoted === b.quoted;
   if (a.kind === 'pending') return b.kind === 'pending' && a.pending === b.pending;
-  return a.kind === b.kind && (a.kind !== 'away' || (b.kind === 'away' && a.count === b.count));
+  return a.kind === b.kind; // days and the line above what is new have in the key what they say
 }
 
 /**
