@@ -28,6 +28,7 @@ func smallBuffers(w *world, _ *Numbers) {
 // counter reads a socket and counts message frames without looking at them.
 func counter(c *client, got *atomic.Int64) (done chan error) {
 	done = make(chan error, 1)
+	_ = c.ws.SetReadDeadline(time.Time{}) // that of the last answer would end it in the middle
 	go func() {
 		for {
 			_, r, err := c.ws.NextReader()
