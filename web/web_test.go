@@ -18,7 +18,7 @@ type (
 	page  struct {
 		Title, Nonce, CSRF, AssetBase, Path string
 		User                                *user
-		OpenSignUp                          bool
+		OpenSignUp, Controls                bool
 		Flash                               flash
 		OldBrowser                          bool
 		Notice                              string
@@ -136,7 +136,7 @@ func (l layer) Meets() string { return "what is met" }
 func render(t *testing.T, name, evil string) string {
 	t.Helper()
 	p := page{
-		Title: evil, Nonce: "N0NCE", CSRF: "T0KEN", AssetBase: "/static/abc", Path: evil, OpenSignUp: true,
+		Title: evil, Nonce: "N0NCE", CSRF: "T0KEN", AssetBase: "/static/abc", Path: evil, OpenSignUp: true, Controls: true,
 		User: &user{"u1", evil, evil, "user"}, Flash: flash{"ok", evil}, Notice: evil, RequestID: evil,
 	}
 	switch name {
