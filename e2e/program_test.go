@@ -170,6 +170,18 @@ func TestProgram_startsWithNothingAndKeepsWhatItAcknowledged(t *testing.T) {
 		t.Errorf("session revoke: %+v", got)
 	}
 	wantClose(t, mine, 4403)
+	for _, wrong := range [][]string{{"list", "-everybody"}, {"revoke", "alice", "-everybody"}, {"revoke"}} {
+		if got := portcullis(t, s.env, "", append([]string{"session"}, wrong...)...); got.code == 0 || !strings.Contains(got.err, "usage:") {
+			t.Errorf("session %v: %+v", wrong, got)
+		}
+	}
+	both := []*attack.Socket{open(t, signUp(t, s, "everybody"), attack.Handshake{}), open(t, signUp(t, s, "else"), attack.Handshake{})}
+	if got := portcullis(t, s.env, "", "session", "revoke", "-everybody"); got.code != 0 || !strings.Contains(got.out, "2 sessions ended") {
+		t.Errorf("session revoke -everybody: %+v", got)
+	}
+	for _, socket := range both {
+		wantClose(t, socket, 4403)
+	}
 
 	// A crash: tools do not wait for the servers that died with it. Then the next start.
 	s.Kill(t)

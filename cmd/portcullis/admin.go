@@ -147,23 +147,37 @@ func handOver(p process, in account.Initial) error {
 func sessionCommand() command {
 	c := command{
 		name:    "session",
-		summary: "list or end the sessions of a user",
+		summary: "list or end the sessions of a user, or of everybody",
 		usage: `usage: portcullis session list <name>
        portcullis session revoke <name> [sid]     without sid: all of them
+       portcullis session revoke -everybody       of all users: after a leak that nobody can bound, or when a backup was restored
+
+Their sockets close on every node, at once.
 
 example: portcullis session revoke mallory`,
 	}
 	c.run = func(ctx context.Context, p process, args []string) error {
 		fs := c.flags(p)
-		if err := c.parse(fs, args, 2, 3); err != nil {
+		everybody := fs.Bool("everybody", false, "with revoke: of all users")
+		verb, name, rest := words(args)
+		if err := c.parse(fs, rest, 0, 1); err != nil {
 			return err
 		}
+		if *everybody && (verb != "revoke" || name != "" || fs.NArg() > 0) || !*everybody && name == "" {
+			fs.Usage()
+			return errUsage
+		}
 		return withApp(ctx, p, func(ctx context.Context, parts app.Parts, b *app.Backends) error {
-			u, err := parts.Accounts.Find(ctx, fs.Arg(1))
+			if *everybody {
+				ended, err := app.EndEverySession(ctx, parts, b)
+				fmt.Fprintf(p.Stdout, "%d sessions ended\n", ended)
+				return err
+			}
+			u, err := parts.Accounts.Find(ctx, name)
 			if err != nil {
 				return err
 			}
-			switch fs.Arg(0) {
+			switch verb {
 			case "list":
 				sessions, err := b.DB.Sessions().OfUser(ctx, u.ID.UUID)
 				if err != nil {
@@ -174,7 +188,7 @@ example: portcullis session revoke mallory`,
 				}
 				return nil
 			case "revoke":
-				return revoke(ctx, p, parts, b, u, fs.Arg(2))
+				return revoke(ctx, p, parts, b, u, fs.Arg(0))
 			}
 			fs.Usage()
 			return errUsage

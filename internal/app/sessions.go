@@ -42,6 +42,24 @@ func EndSessions(ctx context.Context, p Parts, b *Backends, user chat.UserID, si
 	return len(ended), nil
 }
 
+// EndEverySession ends the sessions of everybody on an operator's word. Whoever signs in
+// meanwhile has proven who they are, and stays.
+func EndEverySession(ctx context.Context, p Parts, b *Backends) (int, error) {
+	users, err := b.DB.Sessions().Users(ctx)
+	if err != nil {
+		return 0, err
+	}
+	total := 0
+	for _, user := range users {
+		ended, err := EndSessions(ctx, p, b, chat.UserID{UUID: user}, chat.SessionID{})
+		if err != nil {
+			return total, err
+		}
+		total += ended
+	}
+	return total, nil
+}
+
 func (e endings) one(ctx context.Context, user, sid uuid.UUID, reason string) (int, error) {
 	ended, err := e.store.Revoke(ctx, user, sid, reason)
 	if err != nil || !ended {

@@ -98,7 +98,7 @@ func leakedTicketKey(ctx context.Context, s *stage) error {
 					})
 				},
 				func() error {
-					return s.step("operator: end every session", func() (string, error) { return s.endSessions(ctx) })
+					return s.step("operator: end every session", func() (string, error) { return s.endEverySession(ctx) })
 				},
 				func() error {
 					return s.step("forged tickets are refused", func() (string, error) { return f.refusedEverywhere(ctx, s, sc.victim) })
@@ -141,7 +141,7 @@ func compromisedNode(ctx context.Context, s *stage) error {
 					return s.step("operator: a new key on what is left", func() (string, error) { return "restarted", s.restart(ctx, ticketKey("after")) })
 				},
 				func() error {
-					return s.step("operator: end every session", func() (string, error) { return s.endSessions(ctx) })
+					return s.step("operator: end every session", func() (string, error) { return s.endEverySession(ctx) })
 				},
 				func() error {
 					return s.step("tickets of the old keys are refused", func() (string, error) { return f.refusedEverywhere(ctx, s, sc.victim) })
@@ -214,7 +214,7 @@ func leakedLog(ctx context.Context, s *stage) error {
 		func() error {
 			return s.contain(
 				func() error {
-					return s.step("operator: end every session anyway", func() (string, error) { return s.endSessions(ctx) })
+					return s.step("operator: end every session anyway", func() (string, error) { return s.endEverySession(ctx) })
 				},
 				func() error {
 					return s.step("every socket closes", func() (string, error) { return closed(ctx, []int{4403}, sc.atA, sc.atB, sc.theirs) })

@@ -59,29 +59,27 @@ func talk(ctx context.Context, so *socket, room string) error {
 	return so.want(ctx, "ack", "message.send", map[string]any{"room_id": room, "body": "all quiet"})
 }
 
-// endSessions is `portcullis session revoke`: of one user, or of everybody.
-func (s *stage) endSessions(ctx context.Context, of ...chat.UserID) (string, error) {
-	total := 0
-	err := s.operator(ctx, func(ctx context.Context, o *operator) error {
-		if len(of) == 0 {
-			everybody, err := o.parts.Accounts.List(ctx, 1000)
-			if err != nil {
-				return err
-			}
-			for _, u := range everybody {
-				of = append(of, u.ID)
-			}
-		}
-		for _, user := range of {
-			ended, err := app.EndSessions(ctx, o.parts, o.backends, user, chat.SessionID{})
-			if err != nil {
-				return err
-			}
-			total += ended
-		}
-		return nil
+// endSessions is `portcullis session revoke <name>`.
+func (s *stage) endSessions(ctx context.Context, of chat.UserID) (done string, err error) {
+	return s.ended(ctx, func(ctx context.Context, o *operator) (int, error) {
+		return app.EndSessions(ctx, o.parts, o.backends, of, chat.SessionID{})
 	})
-	return fmt.Sprintf("%d sessions ended", total), err
+}
+
+// endEverySession is `portcullis session revoke -everybody`.
+func (s *stage) endEverySession(ctx context.Context) (done string, err error) {
+	return s.ended(ctx, func(ctx context.Context, o *operator) (int, error) {
+		return app.EndEverySession(ctx, o.parts, o.backends)
+	})
+}
+
+func (s *stage) ended(ctx context.Context, end func(context.Context, *operator) (int, error)) (done string, err error) {
+	err = s.operator(ctx, func(ctx context.Context, o *operator) error {
+		n, err := end(ctx, o)
+		done = fmt.Sprintf("%d sessions ended", n)
+		return err
+	})
+	return done, err
 }
 
 // closed waits until all of them are closed with one of the codes.

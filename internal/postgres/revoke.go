@@ -60,6 +60,20 @@ func (s *Sessions) RevokeAll(ctx context.Context, user, keep uuid.UUID, reason s
 	return sids, nil
 }
 
+const usersInside query = `SELECT DISTINCT s.user_id FROM sessions s WHERE ` + running + ` ORDER BY s.user_id`
+
+// Users are those who have a live session.
+func (s *Sessions) Users(ctx context.Context) (users []uuid.UUID, err error) {
+	err = s.db.do(ctx, func(ctx context.Context, c conn) error {
+		users, err = all(ctx, c, value[uuid.UUID], usersInside, s.db.now())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list users with sessions: %w", err)
+	}
+	return users, nil
+}
+
 // trimSessions ends what is beyond the newest limit ($4) of a user, of which keep ($3)
 // is one whatever its age. It locks like endSessions, in the order of the sids.
 //

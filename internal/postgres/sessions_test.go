@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -211,6 +213,27 @@ func TestSessions_endWithTheirEntryInTheOutbox(t *testing.T) {
 	}
 	if !w.live(kept) || w.live(swept) {
 		t.Error("the wrong session ended")
+	}
+}
+
+// To end everybody's sessions is to end those of whoever has one: of many accounts, and
+// of none that is out already.
+func TestUsers_areThoseWhoAreSignedIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	ann, bob, gone := w.user("ann"), w.user("bob"), w.user("gone")
+	w.login(ann)
+	w.login(ann)
+	w.login(bob)
+	left := w.login(gone)
+	if _, err := w.Sessions().Revoke(w.ctx, gone.ID.UUID, left.record.SID, "revoked_by_user"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.Sessions().Users(w.ctx)
+	want := []uuid.UUID{ann.ID.UUID, bob.ID.UUID}
+	slices.SortFunc(want, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v %v, want %v", got, err, want)
 	}
 }
 
