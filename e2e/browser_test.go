@@ -271,6 +271,14 @@ func (tb *tab) signIn(username, password string) {
 	tb.state("live")
 }
 
+// joins opens the page of an open room and becomes a member of it.
+func (tb *tab) joins(path string) {
+	tb.t.Helper()
+	tb.visit(path)
+	tb.state("live")
+	tb.click("#join")
+}
+
 // say writes a message and sends it with Enter.
 func (tb *tab) say(text string) {
 	tb.t.Helper()

@@ -44,9 +44,7 @@ func readsAtOnce(t *testing.T, b browser) {
 		t.Run(l.String(), func(t *testing.T) {
 			tb := b.open(t, s.Base, name, l)
 			tb.signUp(name, attack.Password)
-			tb.visit("/rooms/" + id)
-			tb.state("live")
-			tb.click("#join")
+			tb.joins("/rooms/" + id)
 			tb.hears("line 39")
 			const newest = "document.querySelector('#log article:last-child .body')"
 			atTheEnd := func(when string) {

@@ -63,9 +63,7 @@ func twoPeopleTalk(t *testing.T, b browser) {
 			path := evaluate[string](alice, "location.pathname")
 			alice.until("document.getElementById('room-title').textContent === " + quote(title))
 
-			bob.visit(path)
-			bob.state("live")
-			bob.click("#join")
+			bob.joins(path)
 			bob.until("document.getElementById('message')?.checkVisibility()")
 
 			watchStatus(alice)
@@ -176,9 +174,7 @@ func comesBack(t *testing.T, b browser) {
 
 	tb := b.open(t, s.Base, "carla", wide)
 	tb.signUp("carla", attack.Password)
-	tb.visit("/rooms/" + id)
-	tb.state("live")
-	tb.click("#join")
+	tb.joins("/rooms/" + id)
 	tb.hears("before")
 	tb.say("carla was here")
 	tb.hears("carla was here")
@@ -247,9 +243,7 @@ func readsBack(t *testing.T, b browser) {
 	}
 	tb := b.open(t, s.Base, "nora", wide)
 	tb.signUp("nora", attack.Password)
-	tb.visit("/rooms/" + id)
-	tb.state("live")
-	tb.click("#join")
+	tb.joins("/rooms/" + id)
 	tb.hears("line 119")
 	if evaluate[bool](tb, bodyOf("line 20")+" !== undefined") {
 		t.Fatal("there is nothing to read back to")
@@ -359,9 +353,7 @@ func takesLeave(t *testing.T, b browser) {
 			name := fmt.Sprint("fern-", i)
 			tb := b.open(t, s.Base, "fern", l)
 			tb.signUp(name, attack.Password)
-			tb.visit("/rooms/" + id)
-			tb.state("live")
-			tb.click("#join")
+			tb.joins("/rooms/" + id)
 			tb.say("before I go " + name)
 			tb.hears("before I go " + name)
 			tb.visit("/sessions")

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"example.com/portcullis/internal/attack"
+	"example.com/portcullis/internal/embedded"
 	"example.com/portcullis/internal/testkit"
 )
 
@@ -129,10 +131,7 @@ func (p sample) run(t *testing.T, upstream string, ca *testkit.CA) (addr string)
 	t.Helper()
 	program, err := exec.LookPath(p.program)
 	if err != nil {
-		if os.Getenv("REQUIRE_SERVICES") == "1" {
-			t.Fatal(err, "(e2e/install-deps.sh installs it)")
-		}
-		t.Skip(err)
+		testkit.Unavailable(t, fmt.Errorf("%w (e2e/install-deps.sh installs it): %w", err, embedded.ErrUnavailable))
 	}
 	addr = freePort(t)
 	dir := dataDir(t)

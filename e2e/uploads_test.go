@@ -100,9 +100,7 @@ func TestUploads_waitForTheScannerAndAreShownAfterIt(t *testing.T) {
 	// The same with the buttons of the page.
 	tb := newBrowser(t).open(t, s.Base, "dora", wide)
 	tb.signUp("dora", attack.Password)
-	tb.visit("/rooms/" + room)
-	tb.state("live")
-	tb.click("#join")
+	tb.joins("/rooms/" + room)
 	tb.until("document.getElementById('attach')?.checkVisibility()")
 	tb.attach("the quay.png", "image/png", pictureOf(t, 1200, 800))
 	tb.attach("minutes.txt", "text/plain", []byte("everybody was there"))

@@ -55,9 +55,7 @@ func TestXSS_noPayloadRunsInAReadersPage(t *testing.T) {
 
 	reader := newBrowser(t).open(t, s.Base, "reader", wide)
 	reader.signUp("reader-of-all", attack.Password)
-	reader.visit("/rooms/" + id)
-	reader.state("live")
-	reader.click("#join")
+	reader.joins("/rooms/" + id)
 	reader.until("document.getElementById('message')?.checkVisibility()")
 	var shown []string
 	for some := range slices.Chunk(all, 100) { // the page keeps the newest only

@@ -162,6 +162,25 @@ func session() []mutant {
 			Kills:   []string{"TestSignOut_endsTheSessionItsSocketsAndWhatTheBrowserStored"},
 		},
 		{
+			Control: "sign-out-cleanup",
+			Removes: "a browser that heeds no redirect keeps its storage",
+			File:    "internal/site/pages.go",
+			Old: `		w.Header().Set("Clear-Site-Data", clearSiteData)
+`,
+			New:     ``,
+			Package: "./internal/site",
+			Kills:   []string{"TestSignOut_ofAFormEmptiesTheBrowserOnThePageThatItLeadsToToo"},
+		},
+		{
+			Control: "sign-out-cleanup",
+			Removes: "a link of another site empties the browser",
+			File:    "internal/site/pages.go",
+			Old:     ` && c.Header.Get("Sec-Fetch-Site") == "same-origin" {`,
+			New:     ` {`,
+			Package: "./internal/site",
+			Kills:   []string{"TestSignOut_ofAFormEmptiesTheBrowserOnThePageThatItLeadsToToo"},
+		},
+		{
 			Control: "session-limit",
 			Removes: "sessions pile up",
 			File:    "internal/site/signin.go",

@@ -164,6 +164,9 @@ func (s *Site) errorPage(w http.ResponseWriter, c *call, r *refusal) {
 	}
 }
 
+// signInPage is where a sign-out leads to, too.
+//
+//control:name sign-out-cleanup
 func (s *Site) signInPage(w http.ResponseWriter, c *call) error {
 	next := localPath(c.URL.Query().Get("next"))
 	if c.signedIn() {
